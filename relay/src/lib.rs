@@ -1,0 +1,2 @@
+//! The relay: MOQT draft-18 sessions, tracks, fan-out, cache.
+#![warn(missing_docs)]

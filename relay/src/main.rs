@@ -1,0 +1,3 @@
+//! `quic-relay`: the program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Harness for scenario tests. No RFC.
