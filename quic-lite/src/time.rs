@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_back_gives_zero_duration() {
-        assert_eq!(Time::from_micros(5).since(Time::from_micros(9)), Duration::ZERO);
+        assert_eq!(
+            Time::from_micros(5).since(Time::from_micros(9)),
+            Duration::ZERO
+        );
     }
 
     #[test]
