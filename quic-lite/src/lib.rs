@@ -34,3 +34,4 @@ pub mod tls;
 pub mod token;
 
 pub use time::Time;
+pub use wire::stream_id::{Dir, Side, StreamId};
