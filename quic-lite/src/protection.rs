@@ -89,7 +89,7 @@ impl CipherSuite {
 
 impl fmt::Display for CipherSuite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Aes128GcmSha256 => "TLS_AES_128_GCM_SHA256",
             Self::Aes256GcmSha384 => "TLS_AES_256_GCM_SHA384",
             Self::ChaCha20Poly1305Sha256 => "TLS_CHACHA20_POLY1305_SHA256",

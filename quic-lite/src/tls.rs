@@ -250,4 +250,4 @@ const CRYPTO: u64 = 0x06;
 const INTERNAL_ERROR_ALERT: u8 = 80;
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -222,4 +222,4 @@ const TAG_LEN: usize = 16;
 const MAX_BODY_LEN: usize = 8 + 2 * (1 + ConnectionId::MAX_LEN);
 
 #[cfg(test)]
-mod tests {}
+mod tests;
