@@ -24,7 +24,10 @@
 )]
 
 pub mod connection_id;
+pub mod datagram;
 pub mod error;
+pub mod frame;
+pub mod header;
 pub mod packet_number;
 pub mod stream_id;
 pub mod varint;

@@ -66,7 +66,9 @@ impl PacketNumber {
         let half = window >> 1;
         let candidate = (expected & !window.saturating_sub(1)) | u64::from(truncated);
         // Of the numbers with these last bytes, the one closest to `expected`.
-        if candidate.saturating_add(half) <= expected && candidate < (1 << 62) - window {
+        if candidate.saturating_add(half) <= expected
+            && candidate.saturating_add(window) <= varint::MAX
+        {
             Self(candidate.saturating_add(window))
         } else if candidate > expected.saturating_add(half) && candidate >= window {
             Self(candidate.saturating_sub(window))
