@@ -358,3 +358,42 @@ fn suites_of_a_foreign_configuration_cannot_be_changed_here() {
         "no suite at all"
     );
 }
+
+/// Keeps the labels of what it is told.
+#[derive(Debug, Default)]
+struct Labels(std::sync::Mutex<Vec<String>>);
+
+impl rustls::KeyLog for Labels {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        assert_eq!((client_random.len(), secret.len()), (32, 32));
+        self.0.lock().unwrap().push(label.to_owned());
+    }
+}
+
+#[test]
+fn the_applications_key_log_still_hears_every_secret() {
+    let (server_tls, root) = server_and_root(ALPN);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(root).unwrap();
+    let suites = provider(&[CipherSuite::ChaCha20Poly1305Sha256]);
+    let mut config = rustls::ClientConfig::builder_with_provider(suites)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let labels = Arc::new(Labels::default());
+    config.key_log = labels.clone();
+    config.alpn_protocols = vec![b"moqt".to_vec()];
+    let client_tls = ClientTls::new(config).unwrap();
+    let (mut client, mut server) = sessions(&client_tls, &server_tls, "localhost");
+    run(&mut client, &mut server, usize::MAX).unwrap();
+    assert!(!client.session.is_handshaking());
+    let labels = labels.0.lock().unwrap();
+    for label in [
+        "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+        "SERVER_TRAFFIC_SECRET_0",
+        "EXPORTER_SECRET",
+    ] {
+        assert!(labels.iter().any(|logged| logged == label), "{label}");
+    }
+}
