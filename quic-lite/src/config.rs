@@ -1,1 +1,96 @@
-//! To be filled.
+//! What an application can choose about its connections. Each default says why.
+//!
+//! Plain data, shared by all connections of an endpoint; what does not vary is not here. Server-wide
+//! choices (Retry, tokens, limits on connections) are the endpoint's: [`crate::endpoint`].
+
+use core::time::Duration;
+
+use crate::recovery::Congestion;
+
+/// Transport settings of a connection, for both roles.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Ends the connection when nothing arrives for so long (RFC 9000 §10.1); zero: never. The smaller
+    /// of both sides' values counts. 30 s outlives what NATs and radio links do to a viewer.
+    pub max_idle_timeout: Duration,
+    /// Ends a handshake that takes longer: a half-open connection must not stay (RFC 9000 §21.2).
+    pub handshake_timeout: Duration,
+    /// Sends a PING after so much silence, to hold NAT bindings open (RFC 9000 §10.1.2). Off by default.
+    pub keep_alive: Option<Duration>,
+
+    /// Bytes the peer may send on a stream before the application reads (RFC 9000 §4.1); grows up to
+    /// `max_stream_window` as needed. The start covers 10 Mbit/s at 50 ms.
+    pub initial_stream_window: u64,
+    /// How far a stream's window may grow.
+    pub max_stream_window: u64,
+    /// Bytes the peer may send on all streams together; grows up to `max_connection_window`.
+    pub initial_connection_window: u64,
+    /// How far the connection's window may grow: bounds memory per connection.
+    pub max_connection_window: u64,
+    /// Bidirectional streams the peer may have open at a time (RFC 9000 §4.6).
+    pub max_bidi_streams: u64,
+    /// Unidirectional streams the peer may have open at a time; media uses one per group.
+    pub max_uni_streams: u64,
+    /// Bytes `write` accepts on one stream before they are acknowledged.
+    pub send_buffer: u64,
+
+    /// The largest DATAGRAM frame we take (RFC 9221 §3); zero: no datagrams.
+    pub max_datagram_frame_size: u64,
+    /// Datagrams waiting to be sent: at most so many bytes, overhead included.
+    pub datagram_send_bytes: usize,
+    /// Datagrams waiting to be read by the application: at most so many bytes, overhead included.
+    pub datagram_receive_bytes: usize,
+    /// Datagrams waiting, in either direction: at most so many.
+    pub max_queued_datagrams: usize,
+
+    /// The congestion controller (RFC 9002 §7, RFC 9438).
+    pub congestion: Congestion,
+    /// RTT assumed before the first sample (RFC 9002 §6.2.2).
+    pub initial_rtt: Duration,
+    /// Whether to look for a larger datagram size than 1200 bytes (RFC 8899, RFC 9000 §14.3).
+    pub mtu_discovery: bool,
+    /// The largest UDP payload to send: 1452 fits IPv6 over Ethernet.
+    pub max_udp_payload: u16,
+    /// Whether to mark packets ECT(0) while the path proves to handle it (RFC 9000 §13.4).
+    pub ecn: bool,
+
+    /// The longest we hold back an acknowledgement (RFC 9000 §13.2.1).
+    pub max_ack_delay: Duration,
+    /// Offers the ACK frequency extension with this minimum; `None`: not offered.
+    pub min_ack_delay: Option<Duration>,
+    /// Connection IDs of the peer we hold at a time (RFC 9000 §5.1.1); each serves one path.
+    pub active_connection_id_limit: u64,
+    /// Starts a key update (RFC 9001 §6) after so many packets under one key. The AEAD's own limit
+    /// (RFC 9001 §6.6) holds as well, whatever stands here.
+    pub key_update_interval: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_idle_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            keep_alive: None,
+            initial_stream_window: 64 << 10,
+            max_stream_window: 6 << 20,
+            initial_connection_window: 256 << 10,
+            max_connection_window: 15 << 20,
+            max_bidi_streams: 128,
+            max_uni_streams: 1024,
+            send_buffer: 256 << 10,
+            max_datagram_frame_size: 65_535,
+            datagram_send_bytes: 256 << 10,
+            datagram_receive_bytes: 256 << 10,
+            max_queued_datagrams: 1024,
+            congestion: Congestion::Cubic,
+            initial_rtt: Duration::from_millis(333),
+            mtu_discovery: true,
+            max_udp_payload: 1452,
+            ecn: true,
+            max_ack_delay: Duration::from_millis(25),
+            min_ack_delay: None,
+            active_connection_id_limit: 4,
+            key_update_interval: u64::MAX,
+        }
+    }
+}

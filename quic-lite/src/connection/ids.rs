@@ -1,0 +1,443 @@
+//! Connection IDs of both sides (RFC 9000 §5.1): issue, switch, retire.
+//!
+//! Promise: memory is bounded whatever the peer issues or retires and however little it acknowledges;
+//! a connection ID is retired once.
+
+use crate::error::{TransportError, TransportErrorCode};
+use crate::range_set::RangeSet;
+use crate::recovery::SentFrame;
+use crate::rng::Rng;
+use crate::token::ResetKey;
+use crate::wire::connection_id::ConnectionId;
+use crate::wire::frame::connection_id::{NewConnectionId, RetireConnectionId};
+use crate::wire::frame::{Frame, frame_type};
+use crate::wire::writer::Writer;
+
+/// The connection IDs we issued: where the peer's packets go (RFC 9000 §5.1.1).
+#[derive(Clone, Debug)]
+pub struct LocalIds {
+    active: Vec<(u64, ConnectionId)>,
+    /// Sequence numbers whose NEW_CONNECTION_ID is to be sent.
+    pending: Vec<u64>,
+    next: u64,
+    limit: usize,
+}
+
+impl LocalIds {
+    /// Starts with the ID of the handshake, sequence number 0. One of length zero stays the only one.
+    pub fn new(first: ConnectionId) -> Self {
+        Self { active: vec![(0, first)], pending: Vec::new(), next: 1, limit: 1 }
+    }
+
+    /// The peer's `active_connection_id_limit`: how many IDs it keeps.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = usize::try_from(limit).unwrap_or(MAX_ISSUED).min(MAX_ISSUED);
+    }
+
+    /// Makes one more ID if the peer may have more. The endpoint must know of it before the peer does.
+    pub fn issue(&mut self, rng: &mut Rng) -> Option<ConnectionId> {
+        let len = self.active.first().map_or(0, |(_, cid)| cid.len());
+        if len == 0 || self.active.len() >= self.limit {
+            return None;
+        }
+        let bytes = rng.bytes::<{ ConnectionId::MAX_LEN }>();
+        let cid = ConnectionId::new(&bytes[..len])?;
+        self.active.push((self.next, cid));
+        self.pending.push(self.next);
+        self.next += 1;
+        Some(cid)
+    }
+
+    /// The peer retires one of ours (RFC 9000 §19.16); `used` is the ID its packet was sent to.
+    pub fn on_retire(
+        &mut self,
+        sequence_number: u64,
+        used: &ConnectionId,
+    ) -> Result<Option<ConnectionId>, TransportError> {
+        if sequence_number >= self.next {
+            return Err(retire_violation("retires a connection ID that was never issued"));
+        }
+        let Some(at) = self.active.iter().position(|(seq, _)| *seq == sequence_number) else {
+            return Ok(None);
+        };
+        if self.active[at].1 == *used {
+            return Err(retire_violation("retires the connection ID of its own packet"));
+        }
+        self.pending.retain(|seq| *seq != sequence_number);
+        Ok(Some(self.active.remove(at).1))
+    }
+
+    /// All IDs the peer may use now.
+    pub fn iter(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.active.iter().map(|(_, cid)| *cid)
+    }
+
+    /// Whether the peer may use `cid`.
+    pub fn contains(&self, cid: &ConnectionId) -> bool {
+        self.active.iter().any(|(_, own)| own == cid)
+    }
+
+    /// The ID of the handshake, as long as the peer has not retired it; else the oldest.
+    pub fn first(&self) -> ConnectionId {
+        self.active.first().map_or(ConnectionId::EMPTY, |(_, cid)| *cid)
+    }
+
+    /// Whether NEW_CONNECTION_ID frames wait to be sent.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Writes the waiting frames that fit.
+    pub fn write_frames(&mut self, key: &ResetKey, out: &mut Writer<'_>, sent: &mut Vec<SentFrame>) {
+        while let Some(&sequence_number) = self.pending.last() {
+            let issued = self.active.iter().find(|(seq, _)| *seq == sequence_number);
+            let Some(&(_, connection_id)) = issued else {
+                self.pending.pop();
+                continue;
+            };
+            let stateless_reset_token = key.stateless_reset_token(&connection_id);
+            let retire_prior_to = 0;
+            let frame = NewConnectionId { sequence_number, retire_prior_to, connection_id, stateless_reset_token };
+            if Frame::NewConnectionId(frame).encode(out).is_err() {
+                return;
+            }
+            self.pending.pop();
+            sent.push(SentFrame::NewConnectionId(sequence_number));
+        }
+    }
+
+    /// The NEW_CONNECTION_ID was lost; it is repeated if still of use.
+    pub fn on_lost(&mut self, sequence_number: u64) {
+        let active = self.active.iter().any(|(seq, _)| *seq == sequence_number);
+        if active && !self.pending.contains(&sequence_number) {
+            self.pending.push(sequence_number);
+        }
+    }
+}
+
+/// One connection ID of the peer.
+#[derive(Clone, Copy, Debug)]
+struct RemoteId {
+    sequence_number: u64,
+    cid: ConnectionId,
+    token: Option<[u8; 16]>,
+}
+
+/// The connection IDs the peer issued: where our packets go (RFC 9000 §5.1.2).
+#[derive(Clone, Debug)]
+pub struct RemoteIds {
+    current: RemoteId,
+    spare: Vec<RemoteId>,
+    limit: usize,
+    retire_prior_to: u64,
+    /// Every sequence number that was ever issued to us.
+    seen: RangeSet,
+    /// RETIRE_CONNECTION_ID to send.
+    retiring: Vec<u64>,
+    /// RETIRE_CONNECTION_ID sent and neither acknowledged nor lost.
+    unacknowledged: Vec<u64>,
+}
+
+impl RemoteIds {
+    /// Starts with the ID of the handshake. `limit` is our `active_connection_id_limit`.
+    pub fn new(first: ConnectionId, limit: u64) -> Self {
+        let mut seen = RangeSet::new();
+        seen.insert(0..1);
+        Self {
+            current: RemoteId { sequence_number: 0, cid: first, token: None },
+            spare: Vec::new(),
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            retire_prior_to: 0,
+            seen,
+            retiring: Vec::new(),
+            unacknowledged: Vec::new(),
+        }
+    }
+
+    /// A client learns the server's ID from its Retry or first Initial (RFC 9000 §7.2).
+    pub fn replace_first(&mut self, cid: ConnectionId) {
+        self.current.cid = cid;
+    }
+
+    /// The stateless reset token of the handshake's ID, from the server's transport parameters.
+    pub fn set_first_token(&mut self, token: [u8; 16]) {
+        if self.current.sequence_number == 0 {
+            self.current.token = Some(token);
+        }
+    }
+
+    /// The ID that our packets carry.
+    pub const fn current(&self) -> ConnectionId {
+        self.current.cid
+    }
+
+    /// NEW_CONNECTION_ID, or the one that came with `preferred_address` (RFC 9000 §19.15).
+    pub fn on_new(&mut self, frame: &NewConnectionId) -> Result<(), TransportError> {
+        if self.current.cid.is_empty() {
+            return Err(new_violation("NEW_CONNECTION_ID beside a zero-length connection ID"));
+        }
+        let id = RemoteId {
+            sequence_number: frame.sequence_number,
+            cid: frame.connection_id,
+            token: Some(frame.stateless_reset_token),
+        };
+        self.check_consistent(&id)?;
+        let is_new = !self.seen.contains(frame.sequence_number);
+        self.seen.insert(frame.sequence_number..frame.sequence_number + 1);
+        if is_new && frame.sequence_number < self.retire_prior_to {
+            // RFC 9000 §5.1.2: asked to retire it before it came.
+            self.retiring.push(frame.sequence_number);
+        } else if is_new {
+            self.spare.push(id);
+        }
+        self.retire_below(frame.retire_prior_to);
+        self.check_limits()
+    }
+
+    fn check_consistent(&self, id: &RemoteId) -> Result<(), TransportError> {
+        for known in self.spare.iter().chain([&self.current]) {
+            let same = (known.sequence_number == id.sequence_number, known.cid == id.cid);
+            let same_token = known.token.is_none() || known.token == id.token;
+            if same.0 != same.1 || (same.0 && !same_token) {
+                return Err(new_violation("connection ID issued twice in different ways"));
+            }
+        }
+        Ok(())
+    }
+
+    fn retire_below(&mut self, retire_prior_to: u64) {
+        if retire_prior_to <= self.retire_prior_to {
+            return;
+        }
+        self.retire_prior_to = retire_prior_to;
+        let retiring = &mut self.retiring;
+        self.spare.retain(|id| {
+            let keep = id.sequence_number >= retire_prior_to;
+            if !keep {
+                retiring.push(id.sequence_number);
+            }
+            keep
+        });
+        if self.current.sequence_number < retire_prior_to {
+            self.switch();
+        }
+    }
+
+    fn check_limits(&self) -> Result<(), TransportError> {
+        // RFC 9000 §5.1.1, §5.1.2: more IDs than we offered to keep; or more to retire than the peer
+        // acknowledges, or holes between them, which nobody needs.
+        let waiting = self.retiring.len() + self.unacknowledged.len();
+        if 1 + self.spare.len() > self.limit || waiting > MAX_RETIRING || self.seen.len() > MAX_HOLES {
+            let (code, frame) = (TransportErrorCode::CONNECTION_ID_LIMIT_ERROR, frame_type::NEW_CONNECTION_ID);
+            return Err(TransportError::new(code, frame, "too many connection IDs"));
+        }
+        Ok(())
+    }
+
+    /// Goes over to an unused ID, for example on a new path (RFC 9000 §9.5). False when there is none.
+    pub fn switch(&mut self) -> bool {
+        let oldest = (0..self.spare.len()).min_by_key(|&at| self.spare[at].sequence_number);
+        let Some(at) = oldest else { return false };
+        self.retiring.push(self.current.sequence_number);
+        self.current = self.spare.remove(at);
+        true
+    }
+
+    /// Whether `token` is a stateless reset token of an ID in use (RFC 9000 §10.3.1).
+    pub fn is_reset_token(&self, token: &[u8; 16]) -> bool {
+        let ids = self.spare.iter().chain([&self.current]);
+        ids.filter_map(|id| id.token).fold(false, |found, own| found | equal(&own, token))
+    }
+
+    /// Whether RETIRE_CONNECTION_ID frames wait to be sent.
+    pub fn has_pending(&self) -> bool {
+        !self.retiring.is_empty()
+    }
+
+    /// Writes the waiting frames that fit.
+    pub fn write_frames(&mut self, out: &mut Writer<'_>, sent: &mut Vec<SentFrame>) {
+        while let Some(&sequence_number) = self.retiring.last() {
+            let frame = Frame::RetireConnectionId(RetireConnectionId { sequence_number });
+            if frame.encode(out).is_err() {
+                return;
+            }
+            self.retiring.pop();
+            self.unacknowledged.push(sequence_number);
+            sent.push(SentFrame::RetireConnectionId(sequence_number));
+        }
+    }
+
+    /// The peer knows that we retired it.
+    pub fn on_acked(&mut self, sequence_number: u64) {
+        self.unacknowledged.retain(|seq| *seq != sequence_number);
+    }
+
+    /// The RETIRE_CONNECTION_ID was lost.
+    pub fn on_lost(&mut self, sequence_number: u64) {
+        let before = self.unacknowledged.len();
+        self.on_acked(sequence_number);
+        if self.unacknowledged.len() < before {
+            self.retiring.push(sequence_number);
+        }
+    }
+}
+
+/// Compares without telling by its time where the first difference is.
+fn equal(a: &[u8; 16], b: &[u8; 16]) -> bool {
+    a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+fn retire_violation(reason: &'static str) -> TransportError {
+    TransportError::new(TransportErrorCode::PROTOCOL_VIOLATION, frame_type::RETIRE_CONNECTION_ID, reason)
+}
+
+fn new_violation(reason: &'static str) -> TransportError {
+    TransportError::new(TransportErrorCode::PROTOCOL_VIOLATION, frame_type::NEW_CONNECTION_ID, reason)
+}
+
+/// IDs we issue at most; a peer needs one per path and a spare.
+const MAX_ISSUED: usize = 4;
+/// RETIRE_CONNECTION_ID frames without acknowledgement: RFC 9000 §5.1.2 wants at least twice the limit.
+const MAX_RETIRING: usize = 32;
+/// Ranges of sequence numbers seen: losses make a few holes, a hostile peer makes many.
+const MAX_HOLES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cid(number: u64) -> ConnectionId {
+        ConnectionId::new(&number.to_be_bytes()).unwrap()
+    }
+
+    fn frame(sequence_number: u64, retire_prior_to: u64) -> NewConnectionId {
+        let token = u128::from(sequence_number).to_be_bytes();
+        NewConnectionId {
+            sequence_number,
+            retire_prior_to,
+            connection_id: cid(sequence_number),
+            stateless_reset_token: token,
+        }
+    }
+
+    fn code(result: Result<(), TransportError>) -> TransportErrorCode {
+        result.unwrap_err().code
+    }
+
+    #[test]
+    fn ids_are_issued_up_to_the_peers_limit_and_again_after_retirement() {
+        let mut ids = LocalIds::new(cid(0));
+        let mut rng = Rng::from_number(1);
+        assert_eq!(ids.issue(&mut rng), None);
+        ids.set_limit(3);
+        assert!(ids.issue(&mut rng).is_some() && ids.issue(&mut rng).is_some());
+        assert_eq!(ids.issue(&mut rng), None);
+        assert_eq!(ids.on_retire(0, &cid(9)), Ok(Some(cid(0))));
+        assert_eq!(ids.on_retire(0, &cid(9)), Ok(None));
+        assert!(ids.issue(&mut rng).is_some());
+        assert_eq!(ids.iter().count(), 3);
+    }
+
+    #[test]
+    fn a_peer_cannot_retire_the_unknown_or_the_id_in_use() {
+        let mut ids = LocalIds::new(cid(0));
+        assert!(ids.on_retire(1, &cid(0)).is_err());
+        assert!(ids.on_retire(0, &cid(0)).is_err());
+    }
+
+    #[test]
+    fn a_lost_new_connection_id_is_repeated_unless_retired() {
+        let (mut ids, mut rng, mut sent) = (LocalIds::new(cid(0)), Rng::from_number(1), Vec::new());
+        ids.set_limit(2);
+        ids.issue(&mut rng);
+        let mut buffer = [0; 100];
+        ids.write_frames(&ResetKey::new([0; 32]), &mut Writer::new(&mut buffer), &mut sent);
+        assert_eq!(sent, [SentFrame::NewConnectionId(1)]);
+        assert!(!ids.has_pending());
+        ids.on_lost(1);
+        assert!(ids.has_pending());
+        ids.on_retire(1, &cid(0)).unwrap();
+        assert!(!ids.has_pending());
+        ids.on_lost(1);
+        assert!(!ids.has_pending());
+    }
+
+    #[test]
+    fn retire_prior_to_moves_to_a_new_id() {
+        let mut ids = RemoteIds::new(cid(0), 2);
+        ids.on_new(&frame(1, 1)).unwrap();
+        assert_eq!(ids.current(), cid(1));
+        let (mut buffer, mut sent) = ([0; 100], Vec::new());
+        ids.write_frames(&mut Writer::new(&mut buffer), &mut sent);
+        assert_eq!(sent, [SentFrame::RetireConnectionId(0)]);
+        ids.on_lost(0);
+        assert!(ids.has_pending());
+        ids.write_frames(&mut Writer::new(&mut buffer), &mut sent);
+        ids.on_acked(0);
+        ids.on_lost(0);
+        assert!(!ids.has_pending());
+    }
+
+    #[test]
+    fn an_id_that_was_to_be_retired_before_it_came_is_retired_once() {
+        let mut ids = RemoteIds::new(cid(0), 4);
+        ids.on_new(&frame(3, 3)).unwrap();
+        ids.on_new(&frame(2, 0)).unwrap();
+        ids.on_new(&frame(2, 0)).unwrap();
+        assert_eq!(ids.retiring, [0, 2]);
+    }
+
+    #[test]
+    fn more_ids_than_the_limit_close() {
+        let mut ids = RemoteIds::new(cid(0), 2);
+        ids.on_new(&frame(1, 0)).unwrap();
+        ids.on_new(&frame(1, 0)).unwrap();
+        assert_eq!(code(ids.on_new(&frame(2, 0))), TransportErrorCode::CONNECTION_ID_LIMIT_ERROR);
+    }
+
+    #[test]
+    fn contradictions_close() {
+        let mut ids = RemoteIds::new(cid(0), 8);
+        ids.on_new(&frame(1, 0)).unwrap();
+        let other_id = NewConnectionId { connection_id: cid(77), ..frame(1, 0) };
+        let same_id = NewConnectionId { connection_id: cid(1), ..frame(2, 0) };
+        let other_token = NewConnectionId { stateless_reset_token: [9; 16], ..frame(1, 0) };
+        for wrong in [other_id, same_id, other_token] {
+            assert_eq!(code(ids.on_new(&wrong)), TransportErrorCode::PROTOCOL_VIOLATION);
+        }
+        let mut empty = RemoteIds::new(ConnectionId::EMPTY, 8);
+        assert_eq!(code(empty.on_new(&frame(1, 0))), TransportErrorCode::PROTOCOL_VIOLATION);
+    }
+
+    #[test]
+    fn a_flood_without_acknowledgements_closes_with_bounded_memory() {
+        let mut ids = RemoteIds::new(cid(0), 4);
+        let result = (1..100_000).try_for_each(|seq| {
+            ids.write_frames(&mut Writer::new(&mut [0; 100]), &mut Vec::new());
+            ids.on_new(&frame(seq, seq))
+        });
+        assert_eq!(code(result), TransportErrorCode::CONNECTION_ID_LIMIT_ERROR);
+        assert!(ids.unacknowledged.len() + ids.retiring.len() <= MAX_RETIRING + 1);
+
+        let mut holes = RemoteIds::new(cid(0), 4);
+        holes.on_new(&frame(1 << 40, 1 << 40)).unwrap();
+        let result = (1..100_000).try_for_each(|seq| {
+            let mut sent = Vec::new();
+            holes.write_frames(&mut Writer::new(&mut [0; 100]), &mut sent);
+            holes.unacknowledged.clear();
+            holes.on_new(&frame(seq * 2, 0))
+        });
+        assert_eq!(code(result), TransportErrorCode::CONNECTION_ID_LIMIT_ERROR);
+    }
+
+    #[test]
+    fn reset_tokens_of_ids_in_use_are_known() {
+        let mut ids = RemoteIds::new(cid(0), 4);
+        assert!(!ids.is_reset_token(&[0; 16]));
+        ids.set_first_token([5; 16]);
+        ids.on_new(&frame(1, 0)).unwrap();
+        assert!(ids.is_reset_token(&[5; 16]) && ids.is_reset_token(&1_u128.to_be_bytes()));
+        assert!(ids.switch());
+        assert!(!ids.is_reset_token(&[5; 16]));
+    }
+}
