@@ -25,6 +25,8 @@ pub mod io;
 #[cfg(feature = "std")]
 pub mod recovery;
 #[cfg(feature = "std")]
+pub mod rng;
+#[cfg(feature = "std")]
 pub mod space;
 #[cfg(feature = "std")]
 pub mod stream;

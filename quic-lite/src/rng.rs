@@ -66,7 +66,9 @@ impl Rng {
 impl fmt::Debug for Rng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The seed would reveal every connection ID still to come.
-        f.debug_struct("Rng").field("calls", &self.calls).finish_non_exhaustive()
+        f.debug_struct("Rng")
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
     }
 }
 

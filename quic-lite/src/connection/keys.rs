@@ -119,7 +119,9 @@ impl OneRttKeys {
             Generation::Next => {
                 // RFC 9001 §6.2: the peer did not wait until we answered its last update.
                 if self.owes_ack && self.updates > 0 {
-                    return Err(key_update_error("key update before the last one was acknowledged"));
+                    return Err(key_update_error(
+                        "key update before the last one was acknowledged",
+                    ));
                 }
                 self.update(next_sent);
             }
@@ -127,7 +129,10 @@ impl OneRttKeys {
         if self.first_received.is_none() {
             self.owes_ack = true;
         }
-        self.first_received = Some(self.first_received.map_or(number, |first| first.min(number)));
+        self.first_received = Some(
+            self.first_received
+                .map_or(number, |first| first.min(number)),
+        );
         Ok(generation == Generation::Next)
     }
 
@@ -166,7 +171,11 @@ impl OneRttKeys {
     }
 
     /// The peer acknowledged `largest` in a packet opened with `generation`.
-    pub fn on_acked(&mut self, largest: PacketNumber, generation: Generation) -> Result<(), TransportError> {
+    pub fn on_acked(
+        &mut self,
+        largest: PacketNumber,
+        generation: Generation,
+    ) -> Result<(), TransportError> {
         if largest < self.first_sent {
             return Ok(());
         }
@@ -204,7 +213,8 @@ mod tests {
 
     fn keys() -> OneRttKeys {
         let suite = CipherSuite::ChaCha20Poly1305Sha256;
-        let [local, remote] = [[1; 32], [2; 32]].map(|secret| Keys::from_secret(suite, &Secret::new(&secret).unwrap()));
+        let [local, remote] = [[1; 32], [2; 32]]
+            .map(|secret| Keys::from_secret(suite, &Secret::new(&secret).unwrap()));
         OneRttKeys::new(KeyPair { local, remote })
     }
 
@@ -241,7 +251,11 @@ mod tests {
         assert!(!keys.initiate(pn(4)));
         keys.on_acked(pn(0), Generation::Current).unwrap();
         assert!(keys.initiate(pn(4)));
-        assert_eq!(keys.choose(false, pn(99)), Generation::Previous, "the peer has not followed yet");
+        assert_eq!(
+            keys.choose(false, pn(99)),
+            Generation::Previous,
+            "the peer has not followed yet"
+        );
         keys.on_acked(pn(3), Generation::Previous).unwrap();
         assert!(!keys.initiate(pn(5)));
         keys.on_acked(pn(4), Generation::Current).unwrap();

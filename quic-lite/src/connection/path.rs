@@ -110,12 +110,21 @@ struct Challenge {
 impl Path {
     /// A path to an address that has proved nothing yet.
     pub const fn unvalidated(tuple: FourTuple) -> Self {
-        Self { tuple, validated: false, received: 0, sent: 0, challenge: None }
+        Self {
+            tuple,
+            validated: false,
+            received: 0,
+            sent: 0,
+            challenge: None,
+        }
     }
 
     /// A path that needs no proof: a client's own choice, or a token showed it (RFC 9000 §8.1).
     pub const fn validated(tuple: FourTuple) -> Self {
-        Self { validated: true, ..Self::unvalidated(tuple) }
+        Self {
+            validated: true,
+            ..Self::unvalidated(tuple)
+        }
     }
 
     /// Its addresses.
@@ -160,7 +169,9 @@ impl Path {
         if self.validated {
             return u64::MAX;
         }
-        self.received.saturating_mul(AMPLIFICATION).saturating_sub(self.sent)
+        self.received
+            .saturating_mul(AMPLIFICATION)
+            .saturating_sub(self.sent)
     }
 
     /// Bytes received and sent here, as the limit counts them.
@@ -170,12 +181,20 @@ impl Path {
 
     /// Asks the peer for a proof (RFC 9000 §8.2.1) until `give_up`.
     pub const fn challenge(&mut self, data: [u8; 8], give_up: Time) {
-        self.challenge = Some(Challenge { data, due: true, padded: false, give_up });
+        self.challenge = Some(Challenge {
+            data,
+            due: true,
+            padded: false,
+            give_up,
+        });
     }
 
     /// The challenge to send now, if one is due.
     pub fn challenge_due(&self) -> Option<[u8; 8]> {
-        self.challenge.as_ref().filter(|challenge| challenge.due).map(|challenge| challenge.data)
+        self.challenge
+            .as_ref()
+            .filter(|challenge| challenge.due)
+            .map(|challenge| challenge.data)
     }
 
     /// The challenge went out; `padded` says whether its datagram had the full 1200 bytes.
@@ -209,7 +228,11 @@ impl Path {
             return Response::Unknown;
         };
         self.validated = true;
-        if challenge.padded { Response::Validated } else { Response::AddressOnly }
+        if challenge.padded {
+            Response::Validated
+        } else {
+            Response::AddressOnly
+        }
     }
 }
 
@@ -243,7 +266,8 @@ impl PendingResponses {
     /// Adds an answer. A second challenge in one datagram replaces the first, so that the answers to a
     /// datagram never exceed what one datagram permits (§8.1).
     pub fn push(&mut self, response: PendingResponse) {
-        let same = |slot: &Option<PendingResponse>| slot.is_none_or(|old| old.tuple == response.tuple);
+        let same =
+            |slot: &Option<PendingResponse>| slot.is_none_or(|old| old.tuple == response.tuple);
         let at = self.0.iter().position(same).unwrap_or_else(|| {
             self.0.rotate_left(1);
             MAX_RESPONSES - 1
@@ -260,7 +284,10 @@ impl PendingResponses {
 
     /// Takes the answer that goes over `tuple`, if there is one.
     pub fn take_for(&mut self, tuple: &FourTuple) -> Option<PendingResponse> {
-        let at = self.0.iter().position(|slot| slot.is_some_and(|old| old.tuple.matches(tuple)))?;
+        let at = self
+            .0
+            .iter()
+            .position(|slot| slot.is_some_and(|old| old.tuple.matches(tuple)))?;
         let found = self.0[at].take();
         self.0[at..].rotate_left(1);
         found
@@ -282,7 +309,10 @@ mod tests {
     use super::*;
 
     fn tuple(port: u16) -> FourTuple {
-        FourTuple { local: ([127, 0, 0, 1], 4433).into(), remote: ([10, 0, 0, 1], port).into() }
+        FourTuple {
+            local: ([127, 0, 0, 1], 4433).into(),
+            remote: ([10, 0, 0, 1], port).into(),
+        }
     }
 
     #[test]
@@ -325,9 +355,15 @@ mod tests {
         let mut pending = PendingResponses::default();
         for at in 0..100_000_u32 {
             let port = 1 + (at % 1000) as u16;
-            pending.push(PendingResponse { tuple: tuple(port), data: u64::from(at).to_le_bytes(), received: 1200 });
+            pending.push(PendingResponse {
+                tuple: tuple(port),
+                data: u64::from(at).to_le_bytes(),
+                received: 1200,
+            });
         }
-        let left: Vec<_> = core::iter::from_fn(|| pending.pop()).map(|r| u64::from_le_bytes(r.data)).collect();
+        let left: Vec<_> = core::iter::from_fn(|| pending.pop())
+            .map(|r| u64::from_le_bytes(r.data))
+            .collect();
         assert_eq!(left, [99_996, 99_997, 99_998, 99_999]);
         assert!(pending.is_empty());
     }
@@ -336,7 +372,11 @@ mod tests {
     fn one_path_has_one_answer_and_it_can_be_taken_alone() {
         let mut pending = PendingResponses::default();
         for (port, data) in [(1, 1), (2, 2), (1, 3)] {
-            pending.push(PendingResponse { tuple: tuple(port), data: [data; 8], received: 1200 });
+            pending.push(PendingResponse {
+                tuple: tuple(port),
+                data: [data; 8],
+                received: 1200,
+            });
         }
         assert_eq!(pending.take_for(&tuple(1)).map(|r| r.data), Some([3; 8]));
         assert_eq!(pending.take_for(&tuple(1)), None);
@@ -346,7 +386,10 @@ mod tests {
 
     #[test]
     fn an_unspecified_local_address_agrees_with_any() {
-        let any = FourTuple { local: ([0, 0, 0, 0], 4433).into(), ..tuple(1) };
+        let any = FourTuple {
+            local: ([0, 0, 0, 0], 4433).into(),
+            ..tuple(1)
+        };
         assert!(any.matches(&tuple(1)) && tuple(1).matches(&any));
         assert!(!any.matches(&tuple(2)));
         assert!(tuple(1).differs_by_port_only(&tuple(2)));

@@ -50,9 +50,13 @@ impl State {
         match (self, transition) {
             (Self::Handshake, T::HandshakeComplete) => Ok(Self::Complete),
             (Self::Complete, T::HandshakeConfirmed) => Ok(Self::Confirmed),
-            (Self::Handshake | Self::Complete | Self::Confirmed, T::LocalClose) => Ok(Self::Closing),
+            (Self::Handshake | Self::Complete | Self::Confirmed, T::LocalClose) => {
+                Ok(Self::Closing)
+            }
             // RFC 9000 §10.2.1: the peer's CONNECTION_CLOSE shows that it got ours.
-            (Self::Handshake | Self::Complete | Self::Confirmed | Self::Closing, T::PeerClose) => Ok(Self::Draining),
+            (Self::Handshake | Self::Complete | Self::Confirmed | Self::Closing, T::PeerClose) => {
+                Ok(Self::Draining)
+            }
             (Self::Handshake | Self::Complete | Self::Confirmed, T::Abandon) => Ok(Self::Drained),
             (Self::Closing | Self::Draining, T::PeriodOver) => Ok(Self::Drained),
             _ => Err(Invalid),
@@ -80,8 +84,14 @@ impl fmt::Display for State {
 mod tests {
     use super::*;
 
-    const STATES: [State; 6] =
-        [State::Handshake, State::Complete, State::Confirmed, State::Closing, State::Draining, State::Drained];
+    const STATES: [State; 6] = [
+        State::Handshake,
+        State::Complete,
+        State::Confirmed,
+        State::Closing,
+        State::Draining,
+        State::Drained,
+    ];
     const TRANSITIONS: [Transition; 6] = [
         Transition::HandshakeComplete,
         Transition::HandshakeConfirmed,
@@ -126,6 +136,10 @@ Draining PeriodOver Drained
 
     #[test]
     fn drained_is_final() {
-        assert!(TRANSITIONS.iter().all(|&transition| State::Drained.on(transition).is_err()));
+        assert!(
+            TRANSITIONS
+                .iter()
+                .all(|&transition| State::Drained.on(transition).is_err())
+        );
     }
 }

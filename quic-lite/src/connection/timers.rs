@@ -70,7 +70,9 @@ impl Timers {
 
     /// Takes one timer that is due; it does not fire again until set again.
     pub fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        let due = Timer::ALL.into_iter().find(|&timer| self.at(timer).is_some_and(|at| at <= now))?;
+        let due = Timer::ALL
+            .into_iter()
+            .find(|&timer| self.at(timer).is_some_and(|at| at <= now))?;
         self.stop(due);
         Some(due)
     }
@@ -98,7 +100,11 @@ mod tests {
         for timer in Timer::ALL {
             timers.set(timer, Some(Time::from_micros(timer as u64)));
         }
-        assert!(Timer::ALL.into_iter().all(|timer| timers.at(timer) == Some(Time::from_micros(timer as u64))));
+        assert!(
+            Timer::ALL
+                .into_iter()
+                .all(|timer| timers.at(timer) == Some(Time::from_micros(timer as u64)))
+        );
         timers.stop_all();
         assert_eq!(timers.next(), None);
     }
