@@ -30,6 +30,7 @@ pub mod frame;
 pub mod header;
 pub mod packet_number;
 pub mod stream_id;
+pub mod transport_parameters;
 pub mod varint;
 pub mod writer;
 

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn chosen_length_always_decodes_at_a_peer_at_or_ahead_of_the_acked_number() {
-        for base in [
+        let bases = [
             0,
             1,
             0x7f,
@@ -123,41 +123,40 @@ mod tests {
             0xabe8b3,
             u64::from(u32::MAX),
             (1 << 62) - 0x0200_0000,
-        ] {
-            for distance in [
-                1,
-                2,
-                0x7e,
-                0x7f,
-                0x80,
-                0x7fff,
-                0x8000,
-                0x7f_ffff,
-                0x80_0000,
-                0x00ff_ffff,
-            ] {
-                let (acked, sent) = (PacketNumber(base), PacketNumber(base + distance));
-                let len = sent.encode_len(Some(acked));
-                let mask = (1_u64 << (len * 8)) - 1;
-                let truncated = u32::try_from(sent.value() & mask).unwrap();
-                for largest in [
-                    acked,
-                    PacketNumber(base + distance / 2),
-                    PacketNumber(base + distance - 1),
-                ] {
-                    assert_eq!(PacketNumber::decode(truncated, len, Some(largest)), sent);
-                }
+        ];
+        let distances = [
+            1,
+            2,
+            0x7e,
+            0x7f,
+            0x80,
+            0x7fff,
+            0x8000,
+            0x7f_ffff,
+            0x80_0000,
+            0x00ff_ffff,
+        ];
+        for (base, distance) in bases
+            .into_iter()
+            .flat_map(|base| distances.map(|distance| (base, distance)))
+        {
+            let (acked, sent) = (PacketNumber(base), PacketNumber(base + distance));
+            let len = sent.encode_len(Some(acked));
+            let mask = (1_u64 << (len * 8)) - 1;
+            let truncated = u32::try_from(sent.value() & mask).unwrap();
+            for ahead in [0, distance / 2, distance - 1] {
+                let largest = Some(PacketNumber(base + ahead));
+                assert_eq!(PacketNumber::decode(truncated, len, largest), sent);
             }
         }
     }
 
     #[test]
     fn decoding_never_leaves_the_number_space() {
-        for len in 0..=5 {
+        let largest = [None, Some(PacketNumber::ZERO), Some(PacketNumber::MAX)];
+        for (len, largest) in (0..=5).flat_map(|len| largest.map(|largest| (len, largest))) {
             for truncated in [0, 1, 0xff, u32::MAX] {
-                for largest in [None, Some(PacketNumber::ZERO), Some(PacketNumber::MAX)] {
-                    assert!(PacketNumber::decode(truncated, len, largest) <= PacketNumber::MAX);
-                }
+                assert!(PacketNumber::decode(truncated, len, largest) <= PacketNumber::MAX);
             }
         }
     }

@@ -266,14 +266,14 @@ mod tests {
         }
     }
 
-    fn set(ranges: &[Range<u64>]) -> RangeSet {
-        ranges.iter().cloned().collect()
+    fn set<const N: usize>(ranges: [Range<u64>; N]) -> RangeSet {
+        ranges.into_iter().collect()
     }
 
     #[test]
     fn ranges_are_written_highest_first_with_gaps_less_one() {
         // 7-9, 3-4, 0: gaps of 2 and 2 missing packets.
-        let received = set(&[0..1, 3..5, 7..10]);
+        let received = set([0..1, 3..5, 7..10]);
         let mut buffer = [0; 32];
         let mut out = Writer::new(&mut buffer);
         assert_eq!(Ack::encode_ranges(&received, 25, None, &mut out), Ok(3));
@@ -297,11 +297,11 @@ mod tests {
         };
         let mut buffer = [0; 32];
         let mut out = Writer::new(&mut buffer);
-        Ack::encode_ranges(&set(&[5..6]), 0, Some(counts), &mut out).unwrap();
-        assert_eq!(out.written(), [0x03, 5, 0, 0, 0, 1, 2, 0x40, 0x40]);
+        Ack::encode_ranges(&RangeSet::from_iter(Some(4..6)), 0, Some(counts), &mut out).unwrap();
+        assert_eq!(out.written(), [0x03, 5, 0, 0, 1, 1, 2, 0x40, 0x40]);
         let ack = parse(out.written()).unwrap();
         assert_eq!(ack.ecn_counts, Some(counts));
-        assert_eq!(ack.to_string(), "ACK 5 delay=0 ecn=1/2/64");
+        assert_eq!(ack.to_string(), "ACK 4-5 delay=0 ecn=1/2/64");
     }
 
     #[test]

@@ -201,31 +201,26 @@ mod tests {
 
     #[test]
     fn the_data_said_to_fit_leaves_no_room_for_one_byte_more() {
-        let data = [0; 20_000];
-        for room in (0..300).chain(16_370..16_420) {
-            for (stream_id, offset) in [(id(0), 0), (id(64), 64), (id(1 << 40), 1 << 40)] {
-                let mut buffer = [0; 16_500];
-                let mut out = Writer::new(&mut buffer[..room]);
-                let Some(n) = data_that_fits(stream_id, offset, room) else {
-                    assert!(room < Stream::MAX_HEADER_LEN);
-                    continue;
-                };
-                let frame = Stream {
-                    stream_id,
-                    offset,
-                    fin: false,
-                    data: &data[..n],
-                };
-                frame.encode_with(true, &mut out).unwrap();
-                let more = Stream {
-                    data: &data[..n + 1],
-                    ..frame
-                };
-                assert_eq!(
-                    more.encode_with(true, &mut Writer::new(&mut [0; 16_500][..room])),
-                    Err(Full)
-                );
-            }
+        let frames = [(id(0), 0), (id(64), 64), (id(1 << 40), 1 << 40)];
+        let rooms = (0..300).chain(16_370..16_420);
+        for (room, (stream_id, offset)) in rooms.flat_map(|room| frames.map(|frame| (room, frame)))
+        {
+            let fits = data_that_fits(stream_id, offset, room);
+            assert!(fits.is_none_or(|length| has_room(stream_id, offset, length, room)));
+            let more = fits.map_or(0, |length| length + 1);
+            assert!(!has_room(stream_id, offset, more, room));
         }
+    }
+
+    fn has_room(stream_id: StreamId, offset: u64, length: usize, room: usize) -> bool {
+        let frame = Stream {
+            stream_id,
+            offset,
+            fin: false,
+            data: &[0; 16_500][..length],
+        };
+        frame
+            .encode_with(true, &mut Writer::new(&mut [0; 16_500][..room]))
+            .is_ok()
     }
 }
