@@ -1,3 +1,49 @@
-//! `quic-relay`: the program.
+//! `quic-relay`: the program. Arguments in, one command run, one line and an exit code out.
 
-fn main() {}
+mod args;
+mod assembly;
+mod credentials;
+mod delay;
+mod error;
+mod interrupt;
+mod lab;
+mod report;
+mod source;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    args::{Command, CommandLine},
+    error::{Failure, Kind, Result},
+};
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let level = if matches!(command_line.command, Command::Serve(_)) {
+        "info"
+    } else {
+        "warn"
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
+    match run(command_line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("quic-relay: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command_line: CommandLine) -> Result<()> {
+    if command_line.die_with_parent {
+        // Failing means living a little longer than the lab, which kills its children anyway.
+        let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
+    }
+    match command_line.command {
+        Command::Lab(options) => lab::run(&options),
+        _ => Err(Failure::new(Kind::Usage, "this command is not there yet")),
+    }
+}

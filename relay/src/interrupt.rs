@@ -1,0 +1,57 @@
+//! SIGINT, SIGTERM and SIGHUP: the work is ended in order, not in the middle.
+//!
+//! No RFC. A thread waits for the signals, notes that one came and wakes whoever must know. What is
+//! to be cleaned up is cleaned up by the loop that sees the note.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+use crate::error::{Failure, Kind, Result};
+
+/// Whether the program was asked to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Catches the signals from now on; `wake` is called when one arrives.
+    pub(crate) fn catch(wake: impl Fn() + Send + 'static) -> Result<Self> {
+        let cannot = |error| Failure::new(Kind::Rights, format!("cannot catch signals: {error}"));
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(cannot)?;
+        let flag = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&flag);
+        let wait = move || {
+            for _ in &mut signals {
+                seen.store(true, Ordering::Relaxed);
+                wake();
+            }
+        };
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(wait)
+            .map_err(cannot)?;
+        Ok(Self(flag))
+    }
+
+    /// Whether a signal has arrived.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error when a signal has arrived.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.is_set() {
+            true => Err(Failure::new(Kind::Interrupted, "interrupted")),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! The main job in one command: a relay, a publisher and subscribers as real processes on a network
+//! of their own, and a comparison of what arrived with what was sent.
+//!
+//! No RFC. The order is: relay listens, publisher has announced its track and holds, every
+//! subscriber has its subscription, then the publisher is told to go. Each step waits for an event of
+//! the process, never for time to pass, and no longer than a limit. Whatever ends the run, dropping
+//! `Stage` ends the processes first and then removes the network and the files.
+
+mod lossy_hop;
+mod namespaces;
+mod outcome;
+mod process;
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    time::{Duration, Instant},
+};
+
+use quic_relay::ivf;
+use sha2::{Digest, Sha256};
+
+use self::{
+    lossy_hop::LossyHop,
+    namespaces::Namespaces,
+    outcome::{Outcome, Relay},
+    process::{Launch, Message, Process, now},
+};
+use crate::{
+    args::{Lab, Rate},
+    credentials::hex,
+    error::{Failure, Kind, Result},
+    interrupt::Interrupt,
+    report::{Event, Media, Received, Served},
+};
+
+/// Runs the lab and prints what came out.
+pub(crate) fn run(options: &Lab) -> Result<()> {
+    let interrupt = Interrupt::catch(|| ())?;
+    let outcome = Stage::build(options, interrupt)?.play()?;
+    match options.json {
+        true => println!("{}", outcome.json()),
+        false => println!("{outcome}"),
+    }
+    if outcome.is_ok() {
+        return Ok(());
+    }
+    let (intact, all) = (outcome.intact(), outcome.subscribers.len());
+    Err(Failure::new(
+        Kind::Result,
+        format!("{intact} of {all} subscribers got the whole input"),
+    ))
+}
+
+/// Everything that must be taken down again. Fields are dropped in this order.
+#[derive(Debug)]
+struct Stage<'a> {
+    processes: Vec<Process>,
+    hops: Vec<LossyHop>,
+    namespaces: Option<Namespaces>,
+    directory: Directory,
+    options: &'a Lab,
+    input: PathBuf,
+    interrupt: Interrupt,
+    sender: Sender<Message>,
+    messages: Receiver<Message>,
+    /// Of each process, the last thing it told.
+    told: Vec<Told>,
+}
+
+/// What a process has told so far.
+#[derive(Debug, Default)]
+struct Told {
+    last: Option<Event>,
+    has_ended: bool,
+}
+
+/// A directory that is removed when this is dropped.
+#[derive(Debug)]
+struct Directory(PathBuf);
+
+impl<'a> Stage<'a> {
+    fn build(options: &'a Lab, interrupt: Interrupt) -> Result<Self> {
+        let directory = Directory::create()?;
+        let input = match &options.input {
+            Some(path) => {
+                check_readable(path)?;
+                path.clone()
+            }
+            None => directory.write("clip.ivf", CLIP)?,
+        };
+        let namespaces = match options.loopback {
+            true => None,
+            false => Some(Namespaces::create(options.loss)?),
+        };
+        let (sender, messages) = channel();
+        Ok(Self {
+            processes: Vec::new(),
+            hops: Vec::new(),
+            namespaces,
+            directory,
+            options,
+            input,
+            interrupt,
+            sender,
+            messages,
+            told: Vec::new(),
+        })
+    }
+
+    /// The run from the first process to the result.
+    fn play(mut self) -> Result<Outcome> {
+        let listening = self.start_relay()?;
+        let (for_publisher, for_subscribers) = self.addresses(listening)?;
+        self.start_publisher(for_publisher)?;
+        self.start_subscribers(for_subscribers)?;
+        let before = self.processes[RELAY].cpu_time();
+        self.processes[PUBLISHER].say("go")?;
+        self.await_the_end()?;
+        let used = self.processes[RELAY]
+            .cpu_time()
+            .zip(before)
+            .map(|(now, then)| now - then);
+        let served = self.stop_relay()?;
+        Ok(self.outcome(used.unwrap_or_default(), served))
+    }
+
+    fn start_relay(&mut self) -> Result<SocketAddr> {
+        let bind = match self.namespaces {
+            Some(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)),
+            None => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        };
+        let words = format!("serve --bind {bind} --tls-generate localhost");
+        self.start("relay".into(), namespaces::RELAY, split(&words))?;
+        self.wait_for(RELAY, SETUP_LIMIT, |event| {
+            matches!(event, Event::Listening { .. })
+        })?;
+        match &self.told[RELAY].last {
+            Some(Event::Listening { address }) => Ok(*address),
+            _ => Err(self.processes[RELAY].failure()),
+        }
+    }
+
+    /// Where the publisher and the subscribers find the relay.
+    fn addresses(&mut self, listening: SocketAddr) -> Result<(SocketAddr, SocketAddr)> {
+        let port = listening.port();
+        if self.namespaces.is_some() {
+            let at = |address: IpAddr| SocketAddr::new(address, port);
+            let publisher = at(namespaces::RELAY_FOR_PUBLISHER);
+            return Ok((publisher, at(namespaces::RELAY_FOR_SUBSCRIBERS)));
+        }
+        if self.options.loss == 0.0 {
+            return Ok((listening, listening));
+        }
+        Ok((self.hop(listening, 0)?, self.hop(listening, 1)?))
+    }
+
+    fn hop(&mut self, target: SocketAddr, leg: u64) -> Result<SocketAddr> {
+        let seed = self.options.seed.wrapping_mul(2).wrapping_add(leg);
+        let hop = LossyHop::start(target, self.options.loss, seed).map_err(|error| {
+            Failure::new(
+                Kind::Address,
+                format!("cannot start the lossy hop: {error}"),
+            )
+        })?;
+        let address = hop.address();
+        self.hops.push(hop);
+        Ok(address)
+    }
+
+    fn start_publisher(&mut self, relay: SocketAddr) -> Result<()> {
+        let rate = match self.options.rate {
+            Rate::Realtime => "realtime",
+            Rate::Max => "max",
+        };
+        let words = format!("publish moqt://{relay} {TRACK} --rate {rate} --hold");
+        let mut words = split(&words);
+        if self.options.datagrams {
+            words.push("--datagrams".into());
+        }
+        let input = self.input.to_str().ok_or_else(|| {
+            let path = self.input.display();
+            Failure::new(Kind::File, format!("{path}: the path is not UTF-8"))
+        })?;
+        words.push(input.to_owned());
+        self.start("publisher".into(), namespaces::PUBLISHER, words)?;
+        self.wait_for(PUBLISHER, SETUP_LIMIT, |event| *event == Event::Ready)
+    }
+
+    /// A few at a time, so that a small machine is not busy with a thousand handshakes at once.
+    fn start_subscribers(&mut self, relay: SocketAddr) -> Result<()> {
+        let all = self.options.subscribers as usize;
+        let words = format!("subscribe moqt://{relay} {TRACK} --output /dev/null");
+        for number in 0..all {
+            let name = format!("subscriber {}", number + 1);
+            self.start(name, namespaces::SUBSCRIBERS, split(&words))?;
+            if let Some(earlier) = number.checked_sub(AT_ONCE) {
+                self.wait_for_subscription(earlier)?;
+            }
+        }
+        (0..all).try_for_each(|number| self.wait_for_subscription(number))
+    }
+
+    fn wait_for_subscription(&mut self, number: usize) -> Result<()> {
+        let is_subscribed = |event: &Event| *event == Event::Subscribed;
+        self.wait_for(FIRST_SUBSCRIBER + number, SETUP_LIMIT, is_subscribed)
+    }
+
+    /// Until the publisher and every subscriber have ended, well or not.
+    fn await_the_end(&mut self) -> Result<()> {
+        let limit = self.time_limit();
+        let deadline = now() + limit;
+        while !self.told[PUBLISHER..].iter().all(|told| told.has_ended) {
+            self.receive(deadline, || {
+                format!("the subscribers did not finish in {} s", limit.as_secs())
+            })?;
+            if self.told[RELAY].has_ended {
+                return Err(self.processes[RELAY].failure());
+            }
+        }
+        match self.told[PUBLISHER].last {
+            Some(Event::Sent(_)) => Ok(()),
+            _ => Err(self.processes[PUBLISHER].failure()),
+        }
+    }
+
+    fn stop_relay(&mut self) -> Result<Served> {
+        self.processes[RELAY].terminate();
+        self.wait_for(RELAY, SETUP_LIMIT, |event| {
+            matches!(event, Event::Served(_))
+        })?;
+        match self.told[RELAY].last {
+            Some(Event::Served(served)) => Ok(served),
+            _ => Err(self.processes[RELAY].failure()),
+        }
+    }
+
+    fn outcome(&mut self, used: Duration, served: Served) -> Outcome {
+        let received = |told: &Told| match &told.last {
+            Some(Event::Received(received)) => Some(received.clone()),
+            _ => None,
+        };
+        let subscribers: Vec<Option<Received>> =
+            self.told[FIRST_SUBSCRIBER..].iter().map(received).collect();
+        for (number, _) in subscribers.iter().enumerate().filter(|(_, s)| s.is_none()) {
+            log::error!("{}", self.processes[FIRST_SUBSCRIBER + number].failure());
+        }
+        let frames = match &self.told[PUBLISHER].last {
+            Some(Event::Sent(media)) => media.frames,
+            _ => 0,
+        };
+        let packets = served.forwarded_packets;
+        let each = used.as_secs_f64() * 1e6 / packets.max(1) as f64;
+        let relay = Relay {
+            cpu_us_per_forwarded_packet: (each * 100.0).round() / 100.0,
+            forwarded_packets: packets,
+            fast_path: served.fast_path,
+        };
+        Outcome {
+            input: self.input_figures(frames),
+            subscribers,
+            relay,
+        }
+    }
+
+    /// Hashed from the file itself: what the publisher says it sent proves nothing.
+    fn input_figures(&self, frames: u64) -> Media {
+        let bytes = fs::read(&self.input).unwrap_or_default();
+        Media {
+            frames,
+            bytes: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(&bytes)),
+        }
+    }
+
+    fn start(&mut self, name: String, namespace: &str, mut words: Vec<String>) -> Result<()> {
+        if words[0] != "serve" {
+            words.push("--tls-disable-verify".into());
+        }
+        let namespace = self.namespaces.as_ref().map(|_| namespace);
+        let number = self.processes.len();
+        let launch = Launch {
+            name,
+            number,
+            namespace,
+            directory: &self.directory.0,
+        };
+        self.processes
+            .push(Process::start(&launch, &words, self.sender.clone())?);
+        self.told.push(Told::default());
+        Ok(())
+    }
+
+    /// Until process `number` has told what `is_wanted` accepts.
+    fn wait_for(
+        &mut self,
+        number: usize,
+        limit: Duration,
+        is_wanted: impl Fn(&Event) -> bool,
+    ) -> Result<()> {
+        let deadline = now() + limit;
+        while !self.told[number].last.as_ref().is_some_and(&is_wanted) {
+            if self.told[number].has_ended {
+                return Err(self.processes[number].failure());
+            }
+            let seconds = limit.as_secs();
+            self.receive(deadline, || {
+                format!("no answer from process {number} in {seconds} s")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Takes in one message, or sees that time is over or that the user wants to stop.
+    fn receive(&mut self, deadline: Instant, too_late: impl FnOnce() -> String) -> Result<()> {
+        self.interrupt.check()?;
+        match self.messages.recv_timeout(TICK) {
+            Ok(Message {
+                from,
+                event: Some(event),
+            }) => self.told[from].last = Some(event),
+            Ok(Message { from, event: None }) => self.told[from].has_ended = true,
+            Err(RecvTimeoutError::Timeout) if now() < deadline => {}
+            Err(_) => return Err(Failure::new(Kind::Result, too_late())),
+        }
+        Ok(())
+    }
+
+    /// Generous: it only has to end a run that hangs.
+    fn time_limit(&self) -> Duration {
+        let clip = duration(&self.input).unwrap_or_default();
+        clip * 2 + Duration::from_secs(60) + Duration::from_millis(200) * self.options.subscribers
+    }
+}
+
+impl Directory {
+    fn create() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("quic-relay-lab-{}", std::process::id()));
+        fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
+        Ok(Self(path))
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).map_err(|error| unwritable(&path, &error))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn check_readable(path: &Path) -> Result<()> {
+    let wrong = |what: String| Failure::new(Kind::File, what);
+    match fs::metadata(path) {
+        Ok(file) if !file.is_file() => Err(wrong(format!(
+            "{} is not a file: the lab reads it twice",
+            path.display()
+        ))),
+        Ok(_) => Ok(()),
+        Err(error) => Err(wrong(format!("cannot read {}: {error}", path.display()))),
+    }
+}
+
+/// How long the clip plays, when it is one.
+fn duration(path: &Path) -> Option<Duration> {
+    let mut reader = ivf::Reader::new(std::io::BufReader::new(fs::File::open(path).ok()?)).ok()?;
+    let mut last = 0;
+    while let Ok(Some(frame)) = reader.next_frame() {
+        last = frame.timestamp.max(last);
+    }
+    Some(reader.header().presentation_time(last))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Kind::File,
+        format!("cannot write {}: {error}", path.display()),
+    )
+}
+
+fn split(words: &str) -> Vec<String> {
+    words.split(' ').map(str::to_owned).collect()
+}
+
+/// The default input, so that the program works wherever it is.
+const CLIP: &[u8] = include_bytes!("../../tests/media/clip.ivf");
+
+const TRACK: &str = "--namespace lab --track clip";
+const PORT: u16 = 4443;
+
+const RELAY: usize = 0;
+const PUBLISHER: usize = 1;
+const FIRST_SUBSCRIBER: usize = 2;
+
+/// Subscribers that may be on their way to a subscription at the same time.
+const AT_ONCE: usize = 16;
+
+/// For one process to come up or go down.
+const SETUP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How soon Ctrl-C is seen.
+const TICK: Duration = Duration::from_millis(100);
