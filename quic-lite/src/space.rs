@@ -1,7 +1,14 @@
 //! Packet number spaces: their names, and where their numbers come from. RFC 9000 §12.3.
+//!
+//! [`received`] is what a space knows of the packets that arrived and when it acknowledges them.
+//! What it knows of the packets that were sent is in [`crate::recovery`].
+
+mod received;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use received::{AckFrequency, Space};
 
 use crate::wire::packet_number::PacketNumber;
 
@@ -33,7 +40,7 @@ impl SpaceId {
 pub trait PacketNumberAllocator: fmt::Debug + Send {
     /// Takes a number.
     fn allocate(&self) -> PacketNumber;
-    /// The number that `allocate` would return now: no larger one was ever sent.
+    /// The number that `allocate` would return now: neither it nor a larger one was ever sent.
     fn next(&self) -> PacketNumber;
 }
 
@@ -48,5 +55,25 @@ impl PacketNumberAllocator for Counter {
 
     fn next(&self) -> PacketNumber {
         PacketNumber::new(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_is_what_allocate_returns() {
+        let counter = Counter::default();
+        for number in 0..3 {
+            assert_eq!(counter.next(), PacketNumber::new(number));
+            assert_eq!(counter.allocate(), PacketNumber::new(number));
+        }
+    }
+
+    #[test]
+    fn spaces_are_in_the_order_of_the_handshake() {
+        assert!(SpaceId::ALL.is_sorted());
+        assert_eq!(SpaceId::ALL.map(SpaceId::index), [0, 1, 2]);
     }
 }

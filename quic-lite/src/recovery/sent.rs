@@ -6,7 +6,7 @@
 //! that were sent, never to the span of numbers a peer names; nothing is allocated per packet.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use super::sent_frame::SentFrame;
 use crate::time::Time;
@@ -54,20 +54,20 @@ pub struct SentPackets {
 struct Entry {
     packet: SentPacket,
     first_frame: u64,
-    frame_count: u32,
+    frame_count: usize,
     removed: bool,
 }
 
 impl SentPackets {
-    /// Enters a packet. A number that is already there is ignored.
-    pub fn insert(&mut self, packet: SentPacket, frames: &[SentFrame]) {
+    /// Enters a packet; false, and nothing changed, when its number is already there.
+    pub fn insert(&mut self, packet: SentPacket, frames: &[SentFrame]) -> bool {
         let at = match self.entries.back() {
             Some(last) if last.packet.number >= packet.number => {
                 match self
                     .entries
                     .binary_search_by_key(&packet.number, |entry| entry.packet.number)
                 {
-                    Ok(_) => return,
+                    Ok(_) => return false,
                     Err(at) => at,
                 }
             }
@@ -76,48 +76,64 @@ impl SentPackets {
         let entry = Entry {
             packet,
             first_frame: self.frames_base + self.frames.len() as u64,
-            frame_count: u32::try_from(frames.len()).unwrap_or(u32::MAX),
+            frame_count: frames.len(),
             removed: false,
         };
         self.frames.extend(frames.iter().copied().map(Some));
         self.entries.insert(at, entry);
+        true
     }
 
-    /// Removes the packets with numbers in `range` for which `take` says so, ascending; hands out each
-    /// and appends its frames to `frames`.
+    /// Removes the packets with numbers in `range` for which `decide` says so. Appends them to
+    /// `removed` in ascending order, and their frames to `frames` in the same order.
     pub fn remove_if(
         &mut self,
         range: RangeInclusive<PacketNumber>,
         frames: &mut Vec<SentFrame>,
-        mut take: impl FnMut(&SentPacket) -> Fate,
+        removed: &mut Vec<Removed>,
+        mut decide: impl FnMut(&SentPacket) -> Fate,
     ) {
         let start = self
             .entries
             .partition_point(|entry| entry.packet.number < *range.start());
-        for index in start..self.entries.len() {
-            let entry = &mut self.entries[index];
+        for entry in self.entries.range_mut(start..) {
             if entry.packet.number > *range.end() {
                 break;
             }
             if entry.removed {
                 continue;
             }
-            match take(&entry.packet) {
+            match decide(&entry.packet) {
                 Fate::Keep => {}
                 Fate::Stop => break,
                 Fate::Remove => {
                     entry.removed = true;
                     self.holes += 1;
-                    let first =
-                        usize::try_from(entry.first_frame - self.frames_base).expect("in memory");
-                    let count = entry.frame_count as usize;
-                    frames.extend(
-                        self.frames
-                            .range_mut(first..first + count)
-                            .filter_map(Option::take),
-                    );
+                    removed.push(Removed {
+                        packet: entry.packet,
+                        frame_count: entry.frame_count,
+                    });
+                    let carried = self.frames.range_mut(entry.frames(self.frames_base));
+                    frames.extend(carried.filter_map(Option::take));
                 }
             }
+        }
+        self.tidy();
+    }
+
+    /// Forgets the first packets as long as `old` holds.
+    pub fn forget_while(&mut self, old: impl Fn(usize, &SentPacket) -> bool) {
+        let mut left = self.len();
+        for entry in self.entries.iter_mut().filter(|entry| !entry.removed) {
+            if !old(left, &entry.packet) {
+                break;
+            }
+            entry.removed = true;
+            left -= 1;
+            self.holes += 1;
+            self.frames
+                .range_mut(entry.frames(self.frames_base))
+                .for_each(|frame| *frame = None);
         }
         self.tidy();
     }
@@ -143,12 +159,7 @@ impl SentPackets {
             .filter(|entry| !entry.removed && wanted(&entry.packet))
             .take(packets)
         {
-            let first = usize::try_from(entry.first_frame - self.frames_base).expect("in memory");
-            out.extend(
-                self.frames
-                    .range(first..first + entry.frame_count as usize)
-                    .flatten(),
-            );
+            out.extend(self.frames.range(entry.frames(self.frames_base)).flatten());
         }
     }
 
@@ -197,6 +208,23 @@ impl SentPackets {
     }
 }
 
+impl Entry {
+    /// Where its frames are.
+    fn frames(&self, frames_base: u64) -> Range<usize> {
+        let first = usize::try_from(self.first_frame - frames_base).expect("frames are in memory");
+        first..first + self.frame_count
+    }
+}
+
+/// A packet that left the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Removed {
+    /// The packet.
+    pub packet: SentPacket,
+    /// How many frames it carried.
+    pub frame_count: usize,
+}
+
 /// What becomes of a packet that `SentPackets::remove_if` visits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -243,12 +271,19 @@ mod tests {
 
     /// Removes a range; returns the numbers as their frames tell them, and how many packets were visited.
     fn remove(sent: &mut SentPackets, range: RangeInclusive<u64>) -> (Vec<u64>, usize) {
-        let (mut frames, mut visited) = (Vec::new(), 0);
+        let (mut frames, mut removed, mut visited) = (Vec::new(), Vec::new(), 0);
         let range = PacketNumber::new(*range.start())..=PacketNumber::new(*range.end());
-        sent.remove_if(range, &mut frames, |_| {
+        sent.remove_if(range, &mut frames, &mut removed, |_| {
             visited += 1;
             Fate::Remove
         });
+        assert_eq!(
+            frames.len(),
+            removed
+                .iter()
+                .map(|removed| removed.frame_count)
+                .sum::<usize>()
+        );
         let numbers = frames.iter().filter_map(|frame| match frame {
             SentFrame::NewConnectionId(number) => Some(*number),
             _ => None,
@@ -329,11 +364,20 @@ mod tests {
     }
 
     #[test]
+    fn old_packets_can_be_forgotten() {
+        let mut sent = sent(0..10);
+        sent.forget_while(|left, packet| left > 8 || packet.number.value() < 4);
+        assert_eq!(numbers(&sent), [4, 5, 6, 7, 8, 9]);
+        assert_eq!(sent.frames.len(), 12);
+    }
+
+    #[test]
     fn stop_ends_the_walk() {
         let mut sent = sent(0..100);
         let mut visited = 0;
         sent.remove_if(
             PacketNumber::ZERO..=PacketNumber::MAX,
+            &mut Vec::new(),
             &mut Vec::new(),
             |packet| {
                 visited += 1;

@@ -1,0 +1,322 @@
+//! The largest datagram that a path carries. RFC 9000 §14.2, §14.3; RFC 8899.
+//!
+//! Every path carries 1200 bytes. After the handshake probes of padding try more, by binary search;
+//! losing one is no sign of congestion. Promise: the size rises only to what a probe proved, and when
+//! only large datagrams vanish it returns to 1200.
+
+use core::time::Duration;
+
+use crate::time::Time;
+
+/// Search for the maximum datagram size of one path.
+#[derive(Clone, Debug)]
+pub struct MtuDiscovery {
+    /// The size that data may have.
+    current: u16,
+    /// The largest size worth trying: the configuration's, or less by the peer's wish.
+    limit: u16,
+    state: State,
+    /// Loss events since a large datagram was acknowledged in which large ones, and only such, were lost.
+    suspicious: u8,
+    event: LossEvent,
+}
+
+/// States of RFC 8899 §5.2, without ERROR: a path that does not carry 1200 bytes carries no QUIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No search is wanted, or none yet.
+    Disabled,
+    /// Sizes up to `current` are proven, sizes above `high` are refuted.
+    Searching {
+        high: u16,
+        probe: u16,
+        tries: u8,
+        in_flight: bool,
+    },
+    /// Nothing to gain before this time.
+    SearchComplete { until: Time },
+}
+
+/// What one round of loss detection has found so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct LossEvent {
+    large_acked: bool,
+    large_lost: bool,
+    small_lost: bool,
+}
+
+impl MtuDiscovery {
+    /// A path of which only `base` is known; nothing is searched until `start`.
+    pub fn new(base: u16) -> Self {
+        let base = base.max(BASE_SIZE);
+        Self {
+            current: base,
+            limit: base,
+            state: State::Disabled,
+            suspicious: 0,
+            event: LossEvent::default(),
+        }
+    }
+
+    /// The largest datagram that data may fill.
+    pub fn current(&self) -> u16 {
+        self.current
+    }
+
+    /// Begins to search up to `limit` bytes.
+    pub fn start(&mut self, limit: u16) {
+        self.limit = limit;
+        // Most paths carry the whole of it, so that is the first question.
+        self.search(limit, limit);
+    }
+
+    /// The size of the probe to send now, if any.
+    pub fn probe(&mut self, now: Time) -> Option<u16> {
+        if let State::SearchComplete { until } = self.state
+            && until <= now
+        {
+            self.search(self.limit, self.limit);
+        }
+        match self.state {
+            State::Searching {
+                probe,
+                in_flight: false,
+                ..
+            } => Some(probe),
+            _ => None,
+        }
+    }
+
+    /// The probe left.
+    pub fn on_probe_sent(&mut self) {
+        if let State::Searching { in_flight, .. } = &mut self.state {
+            *in_flight = true;
+        }
+    }
+
+    /// A datagram of `size` bytes arrived. Whether `current` rose.
+    pub fn on_acked(&mut self, now: Time, size: u16, is_probe: bool) -> bool {
+        if size > BASE_SIZE {
+            self.suspicious = 0;
+            self.event.large_acked = true;
+        }
+        match self.state {
+            State::Searching { high, probe, .. } if is_probe && size == probe => {
+                self.current = size;
+                self.next(now, high);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A probe of `size` bytes was lost.
+    pub fn on_probe_lost(&mut self, now: Time, size: u16) {
+        let State::Searching {
+            high, probe, tries, ..
+        } = self.state
+        else {
+            return;
+        };
+        if probe != size {
+            return;
+        }
+        // RFC 8899 §5.1.2: MAX_PROBES is three, since probes are lost to congestion too.
+        if tries + 1 < MAX_PROBES {
+            self.state = State::Searching {
+                high,
+                probe,
+                tries: tries + 1,
+                in_flight: false,
+            };
+        } else {
+            self.next(now, probe - 1);
+        }
+    }
+
+    /// A packet of `size` bytes that was no probe was lost.
+    pub fn on_lost(&mut self, size: u16) {
+        let large = size > BASE_SIZE;
+        self.event.large_lost |= large;
+        self.event.small_lost |= !large;
+    }
+
+    /// All that one ACK frame or timeout decided was told. Whether `current` fell, as RFC 8899 §4.3 wants of a black hole.
+    pub fn on_loss_event(&mut self, now: Time, persistent_congestion: bool) -> bool {
+        let LossEvent {
+            large_acked,
+            large_lost,
+            small_lost,
+        } = core::mem::take(&mut self.event);
+        if !large_lost || small_lost || large_acked || self.current <= BASE_SIZE {
+            return false;
+        }
+        self.suspicious = if persistent_congestion {
+            BLACK_HOLE
+        } else {
+            self.suspicious + 1
+        };
+        if self.suspicious < BLACK_HOLE {
+            return false;
+        }
+        self.suspicious = 0;
+        self.current = BASE_SIZE;
+        if self.state != State::Disabled {
+            self.state = State::SearchComplete {
+                until: now + AFTER_BLACK_HOLE,
+            };
+        }
+        true
+    }
+
+    /// Goes on with sizes in `current..=high`.
+    fn next(&mut self, now: Time, high: u16) {
+        let low = self.current;
+        self.search(high, low + high.saturating_sub(low).div_ceil(2));
+        if high.saturating_sub(low) < RESOLUTION {
+            self.state = State::SearchComplete {
+                until: now + RAISE_AFTER,
+            };
+        }
+    }
+
+    fn search(&mut self, high: u16, probe: u16) {
+        self.state = if probe > self.current {
+            State::Searching {
+                high,
+                probe,
+                tries: 0,
+                in_flight: false,
+            }
+        } else {
+            State::SearchComplete {
+                until: Time::FAR_FUTURE,
+            }
+        };
+    }
+}
+
+/// RFC 9000 §14: every path carries datagrams of 1200 bytes.
+pub const BASE_SIZE: u16 = 1200;
+/// RFC 8899 §5.1.2: MAX_PROBES.
+const MAX_PROBES: u8 = 3;
+/// Loss events of large datagrams alone that make a black hole.
+const BLACK_HOLE: u8 = 3;
+/// Differences below this are not worth a probe.
+const RESOLUTION: u16 = 16;
+/// RFC 8899 §5.1.1: PMTU_RAISE_TIMER.
+const RAISE_AFTER: Duration = Duration::from_secs(600);
+/// A route that changed once may change again soon.
+const AFTER_BLACK_HOLE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Searches on a path that carries datagrams up to `path` bytes; returns the result and the probes.
+    fn search(mtu: &mut MtuDiscovery, path: u16) -> Vec<u16> {
+        let mut probes = Vec::new();
+        while let Some(size) = mtu.probe(Time::ZERO) {
+            mtu.on_probe_sent();
+            assert_eq!(mtu.probe(Time::ZERO), None, "one probe at a time");
+            probes.push(size);
+            if size <= path {
+                assert!(mtu.on_acked(Time::ZERO, size, true));
+            } else {
+                mtu.on_probe_lost(Time::ZERO, size);
+            }
+            assert!(!mtu.on_loss_event(Time::ZERO, false));
+            assert!(probes.len() < 50);
+        }
+        probes
+    }
+
+    fn started(limit: u16) -> MtuDiscovery {
+        let mut mtu = MtuDiscovery::new(1200);
+        assert_eq!(mtu.probe(Time::ZERO), None);
+        mtu.start(limit);
+        mtu
+    }
+
+    #[test]
+    fn an_ethernet_path_is_found_with_one_probe() {
+        let mut mtu = started(1472);
+        assert_eq!(search(&mut mtu, 1472), [1472]);
+        assert_eq!(mtu.current(), 1472);
+    }
+
+    #[test]
+    fn a_narrow_path_is_found_by_binary_search() {
+        for path in 1200..=1472 {
+            let mut mtu = started(1472);
+            let probes = search(&mut mtu, path);
+            assert!(
+                mtu.current() <= path && path - mtu.current() < RESOLUTION,
+                "{path} {}",
+                mtu.current()
+            );
+            assert!(probes.len() <= 20, "{path}: {probes:?}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_refuted_by_three_losses_only() {
+        let mut mtu = started(1472);
+        for _ in 0..2 {
+            mtu.on_probe_sent();
+            mtu.on_probe_lost(Time::ZERO, 1472);
+        }
+        assert_eq!(search(&mut mtu, 1472), [1472]);
+    }
+
+    #[test]
+    fn nothing_is_searched_when_the_peer_takes_no_more() {
+        assert_eq!(started(1200).probe(Time::ZERO), None);
+    }
+
+    #[test]
+    fn the_search_is_repeated_after_ten_minutes() {
+        let mut mtu = started(1472);
+        search(&mut mtu, 1300);
+        assert_eq!(mtu.probe(Time::ZERO + RAISE_AFTER), Some(1472));
+    }
+
+    /// RFC 8899 §4.3.
+    #[test]
+    fn when_only_large_datagrams_vanish_the_size_returns_to_base() {
+        let mut mtu = started(1472);
+        search(&mut mtu, 1472);
+        for last in [false, false, true] {
+            mtu.on_lost(1472);
+            mtu.on_acked(Time::ZERO, 100, false);
+            assert_eq!(mtu.on_loss_event(Time::ZERO, false), last);
+        }
+        assert_eq!(mtu.current(), 1200);
+        assert_eq!(mtu.probe(Time::ZERO), None);
+        assert_eq!(mtu.probe(Time::ZERO + AFTER_BLACK_HOLE), Some(1472));
+    }
+
+    #[test]
+    fn persistent_congestion_of_large_datagrams_is_a_black_hole_at_once() {
+        let mut mtu = started(1472);
+        search(&mut mtu, 1472);
+        mtu.on_lost(1472);
+        assert!(mtu.on_loss_event(Time::ZERO, true));
+    }
+
+    #[test]
+    fn congestion_is_no_black_hole() {
+        let mut mtu = started(1472);
+        search(&mut mtu, 1472);
+        for round in 0..20 {
+            mtu.on_lost(1472);
+            if round % 2 == 0 {
+                mtu.on_lost(80);
+            } else {
+                mtu.on_acked(Time::ZERO, 1400, false);
+            }
+            assert!(!mtu.on_loss_event(Time::ZERO, false));
+        }
+        assert_eq!(mtu.current(), 1472);
+    }
+}

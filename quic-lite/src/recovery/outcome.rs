@@ -1,0 +1,51 @@
+//! What an ACK frame or a timeout decided. RFC 9002 A.7, A.9.
+//!
+//! One `Outcome` serves many calls: each call clears it first and keeps its memory.
+
+use super::sent::Removed;
+use super::sent_frame::SentFrame;
+
+/// Fates of packets of one packet number space, and what follows from them.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Frames the peer has received. A frame can be here after it was in `lost`: its packet came late.
+    pub acked: Vec<SentFrame>,
+    /// Frames to be sent again if they still matter.
+    pub lost: Vec<SentFrame>,
+    /// Packets newly acknowledged.
+    pub acked_packets: u64,
+    /// Their bytes.
+    pub acked_bytes: u64,
+    /// Packets newly lost, those without frames that matter included.
+    pub lost_packets: u64,
+    /// Their bytes.
+    pub lost_bytes: u64,
+    /// Packets that had been declared lost and arrived after all.
+    pub spurious_packets: u64,
+    /// Whether the congestion window was reduced.
+    pub congestion_event: bool,
+    /// Whether it was reduced to its minimum.
+    pub persistent_congestion: bool,
+    /// Whether `max_datagram_size` changed.
+    pub max_datagram_size_changed: bool,
+    /// Packets that one step hands to the next.
+    pub(super) removed: Vec<Removed>,
+}
+
+impl Outcome {
+    /// Forgets all but the memory.
+    pub fn clear(&mut self) {
+        let kept = core::mem::take(self);
+        *self = Self {
+            acked: emptied(kept.acked),
+            lost: emptied(kept.lost),
+            removed: emptied(kept.removed),
+            ..Self::default()
+        };
+    }
+}
+
+fn emptied<T>(mut vec: Vec<T>) -> Vec<T> {
+    vec.clear();
+    vec
+}

@@ -1,0 +1,108 @@
+//! Numbers left out on purpose, to catch a peer that acknowledges what it never received. RFC 9000 §21.4.
+//!
+//! An optimistic receiver would inflate the congestion window. A number that was never sent and is
+//! acknowledged nevertheless gives it away. Larger windows do more harm but also send more, so the
+//! distance grows with the window and costs stay the same.
+
+use std::collections::VecDeque;
+
+use crate::wire::packet_number::PacketNumber;
+
+/// Skipped numbers of one space, the newest few.
+#[derive(Debug, Default)]
+pub struct Skipped(VecDeque<PacketNumber>);
+
+impl Skipped {
+    /// This number was taken and will never be sent.
+    pub fn insert(&mut self, number: PacketNumber) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(number);
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many lie in `low..high`.
+    pub fn count(&self, low: PacketNumber, high: PacketNumber) -> u64 {
+        self.0
+            .iter()
+            .filter(|&&number| low <= number && number < high)
+            .count() as u64
+    }
+
+    /// Whether one lies in `low..=high`.
+    pub fn any(&self, low: PacketNumber, high: PacketNumber) -> bool {
+        self.0.iter().any(|&number| low <= number && number <= high)
+    }
+}
+
+/// When to skip the next number.
+#[derive(Clone, Debug, Default)]
+pub struct SkipPolicy {
+    /// Packets until then; `None` before the first packet.
+    left: Option<u64>,
+}
+
+impl SkipPolicy {
+    /// Counts one packet to come in a window of `window` packets; whether a number is to be skipped before it.
+    pub fn should_skip(&mut self, random: u64, window: u64) -> bool {
+        let left = self.left.get_or_insert_with(|| distance(random, window));
+        if *left > 0 {
+            *left -= 1;
+            return false;
+        }
+        self.left = Some(distance(random, window));
+        true
+    }
+}
+
+/// Uniform between half a period and one and a half.
+fn distance(random: u64, window: u64) -> u64 {
+    let period = window.saturating_mul(WINDOWS).max(SHORTEST_PERIOD);
+    period / 2 + random % period
+}
+
+/// Skipped numbers that are remembered: acknowledgements reach back a round trip or so.
+const REMEMBERED: usize = 8;
+/// A period is so many windows.
+const WINDOWS: u64 = 4;
+/// In packets.
+const SHORTEST_PERIOD: u64 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Distances between skips when `random` is what a generator returns.
+    fn distances(window: u64, random: u64) -> Vec<usize> {
+        let mut policy = SkipPolicy::default();
+        let skips = (0..100_000)
+            .filter(|_| policy.should_skip(random, window))
+            .collect::<Vec<usize>>();
+        skips.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    #[test]
+    fn the_distance_is_random_around_a_period() {
+        assert!(distances(10, 0).iter().all(|&n| n == 129));
+        assert!(distances(10, 255).iter().all(|&n| n == 384));
+    }
+
+    #[test]
+    fn the_period_grows_with_the_window() {
+        assert!(distances(1000, 0).iter().all(|&n| n == 2001));
+    }
+
+    #[test]
+    fn the_newest_numbers_are_remembered() {
+        let mut skipped = Skipped::default();
+        (0..20).for_each(|n| skipped.insert(PacketNumber::new(10 * n)));
+        let number = PacketNumber::new;
+        assert!(skipped.any(number(150), number(150)) && !skipped.any(number(0), number(110)));
+        assert_eq!(skipped.count(number(130), number(150)), 2);
+    }
+}
