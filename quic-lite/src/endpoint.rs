@@ -1,1 +1,380 @@
-//! To be filled.
+//! ① From datagrams to connections and back, without sockets. RFC 9000 §5.2, §6, §8.1, §10.3.
+//!
+//! An [`Endpoint`] owns the connections of a client, a server, or a relay that is both. Five calls:
+//! [`Endpoint::receive`], [`Endpoint::transmit`] until it gives nothing, [`Endpoint::next_timeout`],
+//! [`Endpoint::on_timeout`], [`Endpoint::poll_event`]. Promise: what strangers send costs no memory
+//! beyond fixed bounds; the cost of a call depends on the connections with something to do, never on
+//! how many there are. Replies that need no connection are made in `endpoint/stateless.rs`.
+
+mod accept;
+mod config;
+mod limit;
+mod routes;
+mod slots;
+mod stateless;
+mod tables;
+mod timers;
+mod tokens;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use crate::Time;
+use crate::config::Config;
+use crate::connection::{Connection, Ecn, Event, FourTuple, Parts, Transmit};
+use crate::rng::Rng;
+use crate::tls::{ClientTls, rustls};
+use crate::token::{ResetKey, TokenKey};
+use crate::wire::connection_id::ConnectionId;
+use crate::wire::header::{FORM_BIT, destination_cid};
+
+pub use config::EndpointConfig;
+use routes::Routes;
+pub use slots::Handle;
+use slots::Slots;
+use stateless::Replies;
+use timers::Timers;
+use tokens::{ServerTokens, UsedTokens};
+
+/// The connections of one process, or of one thread of it.
+pub struct Endpoint {
+    config: EndpointConfig,
+    rng: Rng,
+    token_key: TokenKey,
+    reset_key: Arc<ResetKey>,
+    slots: Slots,
+    routes: Routes,
+    timers: Timers,
+    /// Slots whose events and deadlines may have changed since they were last looked at.
+    touched: Vec<usize>,
+    /// Slots that may have something to send, each once; they take turns.
+    ready: VecDeque<usize>,
+    events: VecDeque<(Handle, Event)>,
+    replies: Replies,
+    used_tokens: UsedTokens,
+    server_tokens: ServerTokens,
+    half_open: usize,
+    local_addresses: Vec<SocketAddr>,
+    /// The latest time that a call told.
+    now: Time,
+}
+
+/// A datagram and what is known of its coming.
+struct Arrival<'a> {
+    now: Time,
+    path: FourTuple,
+    ecn: Option<Ecn>,
+    datagram: &'a mut [u8],
+}
+
+/// Why a connection cannot be started.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// The endpoint has as many connections as it may.
+    TooManyConnections,
+    /// TLS cannot begin, for instance because the server name is not one.
+    Tls(rustls::Error),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyConnections => {
+                f.write_str("the endpoint has no room for more connections")
+            }
+            Self::Tls(error) => write!(f, "TLS: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl Endpoint {
+    /// An endpoint without connections. All its randomness comes from `seed`: secret and fresh for real
+    /// use, fixed to repeat a simulation.
+    pub fn new(config: EndpointConfig, seed: [u8; 32]) -> Self {
+        let mut rng = Rng::new(seed);
+        // Keys shared with the endpoint's past self let it reset connections it has forgotten.
+        let mut keys = config.secret.map_or_else(|| rng.fork(), Rng::new);
+        Self {
+            token_key: TokenKey::new(keys.bytes()),
+            reset_key: Arc::new(ResetKey::new(keys.bytes())),
+            slots: Slots::default(),
+            routes: Routes::new(rng.bytes()),
+            timers: Timers::default(),
+            touched: Vec::new(),
+            ready: VecDeque::new(),
+            events: VecDeque::new(),
+            replies: Replies::new(),
+            used_tokens: UsedTokens::default(),
+            server_tokens: ServerTokens::default(),
+            half_open: 0,
+            local_addresses: Vec::new(),
+            now: Time::ZERO,
+            rng,
+            config,
+        }
+    }
+
+    /// Tells which addresses datagrams leave from, so that connections begun here know their path.
+    pub fn set_local_addresses(&mut self, addresses: &[SocketAddr]) {
+        self.local_addresses = addresses.to_vec();
+    }
+
+    /// Begins a connection. Its first datagram is ready to [`Self::transmit`].
+    pub fn connect(
+        &mut self,
+        now: Time,
+        tls: &ClientTls,
+        remote: SocketAddr,
+        server_name: &str,
+        config: impl Into<Arc<Config>>,
+    ) -> Result<Handle, ConnectError> {
+        self.now = now;
+        if self.slots.len() >= self.config.max_connections {
+            return Err(ConnectError::TooManyConnections);
+        }
+        let path = FourTuple {
+            local: self.local_address(remote),
+            remote,
+        };
+        let local_cid = self.new_cid().ok_or(ConnectError::TooManyConnections)?;
+        let parts = self.parts(config.into(), path, local_cid);
+        let token = self.server_tokens.take(server_name).unwrap_or_default();
+        let connection = Connection::client(now, parts, tls, server_name, token);
+        let handle = self.insert(connection.map_err(ConnectError::Tls)?, local_cid);
+        if let Some(entry) = self.slots.get_mut(handle) {
+            entry.server_name = Some(server_name.to_owned());
+        }
+        Ok(handle)
+    }
+
+    /// Takes a datagram that came in; it is changed in place.
+    pub fn receive(&mut self, now: Time, path: FourTuple, ecn: Option<Ecn>, datagram: &mut [u8]) {
+        self.now = now;
+        let slot = self.route(path.remote, datagram);
+        let arrival = Arrival {
+            now,
+            path,
+            ecn,
+            datagram,
+        };
+        match slot {
+            Some(slot) => self.hand_over(slot, arrival),
+            None => self.on_stranger(arrival),
+        }
+    }
+
+    /// Writes what is to be sent next into `buffer`: up to `max_segments` datagrams of equal size to one
+    /// peer. Connections with something to send take turns.
+    pub fn transmit(
+        &mut self,
+        now: Time,
+        buffer: &mut [u8],
+        max_segments: usize,
+    ) -> Option<Transmit> {
+        self.now = now;
+        self.settle();
+        if let Some(reply) = self.replies.transmit(buffer) {
+            return Some(reply);
+        }
+        while let Some(slot) = self.ready.pop_front() {
+            let Some(entry) = self.slots.entry(slot).filter(|entry| entry.ready) else {
+                continue;
+            };
+            if let Some(transmit) = entry.connection.transmit(now, buffer, max_segments) {
+                self.ready.push_back(slot);
+                return Some(transmit);
+            }
+            entry.ready = false;
+            self.inspect(slot);
+        }
+        None
+    }
+
+    /// When [`Self::on_timeout`] must be called; perhaps a little too early, never too late.
+    pub fn next_timeout(&mut self) -> Option<Time> {
+        self.settle();
+        self.timers.next()
+    }
+
+    /// Serves all deadlines that have passed.
+    pub fn on_timeout(&mut self, now: Time) {
+        self.now = now;
+        self.settle();
+        while let Some(slot) = self.timers.pop(now) {
+            let Some(entry) = self.slots.entry(slot) else {
+                continue;
+            };
+            if entry
+                .connection
+                .next_timeout()
+                .is_some_and(|deadline| deadline <= now)
+            {
+                entry.connection.on_timeout(now);
+            }
+            self.touch(slot);
+        }
+    }
+
+    /// What happened next, and to which connection.
+    pub fn poll_event(&mut self) -> Option<(Handle, Event)> {
+        self.settle();
+        self.events.pop_front()
+    }
+
+    /// A connection, unless it is gone.
+    pub fn connection(&self, handle: Handle) -> Option<&Connection> {
+        self.slots.get(handle).map(|entry| &entry.connection)
+    }
+
+    /// A connection to act on; what that makes ready is sent at the next [`Self::transmit`].
+    pub fn connection_mut(&mut self, handle: Handle) -> Option<&mut Connection> {
+        self.slots.get(handle)?;
+        self.touch(handle.slot());
+        self.slots
+            .get_mut(handle)
+            .map(|entry| &mut entry.connection)
+    }
+
+    /// The connections there are, those being closed included.
+    pub fn handles(&self) -> impl Iterator<Item = Handle> {
+        self.slots.handles()
+    }
+
+    /// How many connections there are, those being closed included.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are no connections.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many clients have begun a handshake here and not completed it.
+    pub fn half_open(&self) -> usize {
+        self.half_open
+    }
+
+    /// Closes all connections with an application error code.
+    pub fn close_all(&mut self, now: Time, code: u64, reason: &str) {
+        let handles: Vec<Handle> = self.handles().collect();
+        for handle in handles {
+            if let Some(connection) = self.connection_mut(handle) {
+                connection.close(now, code, reason);
+            }
+        }
+    }
+
+    /// Whether no connection is left and nothing waits to be sent or read.
+    pub fn is_idle(&mut self) -> bool {
+        self.settle();
+        self.is_empty() && self.events.is_empty() && self.replies.is_empty()
+    }
+
+    /// The slot a datagram is for (RFC 9000 §5.2).
+    fn route(&self, remote: SocketAddr, datagram: &[u8]) -> Option<usize> {
+        let (_, cid) = destination_cid(datagram, self.config.cid_len).ok()?;
+        // RFC 9000 §17.2: a longer one is of another version, and cannot be ours.
+        let cid = ConnectionId::new(cid)?;
+        self.routes.find(&cid).or_else(|| {
+            let is_long = datagram.first()? & FORM_BIT != 0;
+            is_long.then(|| self.routes.find_original(remote, cid))?
+        })
+    }
+
+    fn hand_over(&mut self, slot: usize, arrival: Arrival<'_>) {
+        let Arrival {
+            now,
+            path,
+            ecn,
+            datagram,
+        } = arrival;
+        if let Some(entry) = self.slots.entry(slot) {
+            entry.connection.receive(now, path, ecn, datagram);
+            self.touch(slot);
+        }
+    }
+
+    fn insert(&mut self, connection: Connection, local_cid: ConnectionId) -> Handle {
+        let handle = self.slots.insert(connection);
+        self.add_cid(handle.slot(), local_cid);
+        self.touch(handle.slot());
+        handle
+    }
+
+    fn parts(&mut self, config: Arc<Config>, path: FourTuple, local_cid: ConnectionId) -> Parts {
+        let (reset_key, rng) = (self.reset_key.clone(), self.rng.fork());
+        Parts {
+            config,
+            path,
+            local_cid,
+            reset_key,
+            rng,
+        }
+    }
+
+    /// A connection ID that no connection has.
+    fn new_cid(&mut self) -> Option<ConnectionId> {
+        let bytes = self.rng.bytes::<{ ConnectionId::MAX_LEN }>();
+        let cid = ConnectionId::new(bytes.get(..self.config.cid_len)?)?;
+        self.routes.find(&cid).is_none().then_some(cid)
+    }
+
+    /// Where a connection to `remote` is going to leave from, as far as it is known.
+    fn local_address(&self, remote: SocketAddr) -> SocketAddr {
+        let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        let any: IpAddr = if remote.is_ipv4() { v4 } else { v6 };
+        let reaches = |local: &&SocketAddr| local.is_ipv4() == remote.is_ipv4() || local.ip() == v6;
+        match self.local_addresses.iter().find(reaches) {
+            Some(local) if local.ip().is_unspecified() => SocketAddr::new(any, local.port()),
+            Some(local) => *local,
+            None => SocketAddr::new(any, 0),
+        }
+    }
+
+    /// Notes that a connection may have changed.
+    fn touch(&mut self, slot: usize) {
+        if let Some(entry) = self.slots.entry(slot).filter(|entry| !entry.touched) {
+            entry.touched = true;
+            self.touched.push(slot);
+        }
+    }
+
+    /// Looks at all connections that may have changed.
+    fn settle(&mut self) {
+        while let Some(slot) = self.touched.pop() {
+            let Some(entry) = self.slots.entry(slot).filter(|entry| entry.touched) else {
+                continue;
+            };
+            entry.touched = false;
+            if !entry.ready {
+                entry.ready = true;
+                self.ready.push_back(slot);
+            }
+            self.inspect(slot);
+        }
+    }
+
+    /// Collects a connection's events and its deadline; frees it when it is over.
+    fn inspect(&mut self, slot: usize) {
+        while let Some(entry) = self.slots.entry(slot) {
+            let Some(event) = entry.connection.poll_event() else {
+                break;
+            };
+            let handle = entry.handle;
+            self.on_event(slot, &event);
+            self.events.push_back((handle, event));
+        }
+        let Some(entry) = self.slots.entry(slot) else {
+            return;
+        };
+        if entry.connection.is_drained() {
+            return self.free(slot);
+        }
+        self.timers.set(slot, entry.connection.next_timeout());
+    }
+}

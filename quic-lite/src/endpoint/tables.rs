@@ -1,0 +1,136 @@
+//! Keeps the tables of an endpoint in step with its connections. RFC 9000 §5.1, §8.1.3, §10.3.1.
+//!
+//! Promise: what stands in a table for a connection also stands in its entry, so that nothing is left
+//! behind when the connection goes.
+
+use std::net::SocketAddr;
+
+use crate::connection::Event;
+use crate::wire::connection_id::ConnectionId;
+use crate::wire::stream_id::Side;
+
+use super::Endpoint;
+use super::routes::ResetToken;
+
+impl Endpoint {
+    /// Follows an event, before the application learns of it.
+    pub(super) fn on_event(&mut self, slot: usize, event: &Event) {
+        match event {
+            Event::ConnectionIdIssued(cid) => self.add_cid(slot, *cid),
+            Event::ConnectionIdRetired(cid) => self.remove_cid(slot, cid),
+            Event::ResetTokenLearned(token) => self.add_reset(slot, *token),
+            Event::ResetTokenForgotten(token) => self.remove_reset(slot, token),
+            Event::PathChanged { new, .. } => self.move_resets(slot, new.remote),
+            Event::Connected => self.on_connected(slot),
+            Event::NewToken(token) => self.keep_token(slot, token),
+            _ => {}
+        }
+    }
+
+    pub(super) fn add_cid(&mut self, slot: usize, cid: ConnectionId) {
+        if let Some(entry) = self
+            .slots
+            .entry(slot)
+            .filter(|entry| !entry.cids.contains(&cid))
+        {
+            entry.cids.push(cid);
+            self.routes.add(cid, slot);
+        }
+    }
+
+    fn remove_cid(&mut self, slot: usize, cid: &ConnectionId) {
+        if let Some(entry) = self
+            .slots
+            .entry(slot)
+            .filter(|entry| entry.cids.contains(cid))
+        {
+            entry.cids.retain(|own| own != cid);
+            self.routes.remove(cid);
+        }
+    }
+
+    fn add_reset(&mut self, slot: usize, token: ResetToken) {
+        if let Some(entry) = self
+            .slots
+            .entry(slot)
+            .filter(|entry| entry.resets.len() < MAX_RESETS)
+        {
+            let remote = entry.connection.path().remote;
+            entry.resets.push((remote, token));
+            self.routes.add_reset(remote, token, slot);
+        }
+    }
+
+    fn remove_reset(&mut self, slot: usize, token: &ResetToken) {
+        let Some(entry) = self.slots.entry(slot) else {
+            return;
+        };
+        for (remote, token) in entry.resets.extract_if(.., |(_, known)| known == token) {
+            self.routes.remove_reset(remote, token, slot);
+        }
+    }
+
+    /// RFC 9000 §10.3.1: a reset counts from the address that packets are sent to.
+    fn move_resets(&mut self, slot: usize, new: SocketAddr) {
+        let Some(entry) = self.slots.entry(slot) else {
+            return;
+        };
+        for (remote, token) in &mut entry.resets {
+            self.routes.remove_reset(*remote, *token, slot);
+            *remote = new;
+            self.routes.add_reset(*remote, *token, slot);
+        }
+    }
+
+    fn on_connected(&mut self, slot: usize) {
+        self.leave_half_open(slot);
+        let Some(entry) = self.slots.entry(slot) else {
+            return;
+        };
+        if self.config.new_tokens && entry.connection.side() == Side::Server {
+            let remote = entry.connection.path().remote.ip();
+            let token = self
+                .token_key
+                .seal_new_token(remote, self.now, self.rng.bytes());
+            entry.connection.send_new_token(token);
+        }
+    }
+
+    fn keep_token(&mut self, slot: usize, token: &[u8]) {
+        if let Some(name) = self
+            .slots
+            .entry(slot)
+            .and_then(|entry| entry.server_name.as_deref())
+        {
+            self.server_tokens.put(name, token.to_vec());
+        }
+    }
+
+    fn leave_half_open(&mut self, slot: usize) {
+        if let Some(entry) = self.slots.entry(slot).filter(|entry| entry.half_open) {
+            entry.half_open = false;
+            self.half_open -= 1;
+        }
+    }
+
+    /// Forgets a connection that is over.
+    pub(super) fn free(&mut self, slot: usize) {
+        self.leave_half_open(slot);
+        self.timers.clear(slot);
+        let Some(entry) = self.slots.remove(slot) else {
+            return;
+        };
+        for cid in &entry.cids {
+            self.routes.remove(cid);
+        }
+        if let Some((remote, cid)) = entry.original {
+            self.routes.remove_original(remote, cid);
+        }
+        for (remote, token) in entry.resets {
+            self.routes.remove_reset(remote, token, slot);
+        }
+    }
+}
+
+/// A connection holds few connection IDs of its peer, each with a token.
+const MAX_RESETS: usize = 16;
