@@ -3,4 +3,5 @@
 
 pub mod ivf;
 pub mod keyframe;
+pub mod moqt;
 pub mod url;
