@@ -144,38 +144,57 @@ impl Message {
     #[must_use]
     pub fn encode(&self, out: &mut Vec<u8>) -> bool {
         let mut body = Vec::new();
-        let kind = self.encode_body(&mut body);
+        self.encode_body(&mut body);
         let Ok(len) = u16::try_from(body.len()) else {
             return false;
         };
-        put(out, kind);
+        put(out, self.kind());
         out.extend_from_slice(&len.to_be_bytes());
         out.extend_from_slice(&body);
         true
     }
 
-    fn encode_body(&self, out: &mut Vec<u8>) -> u64 {
+    const fn kind(&self) -> u64 {
         match self {
-            Self::Setup(setup) => with(kind::SETUP, setup.encode(out)),
-            Self::GoAway(message) => with(kind::GOAWAY, message.encode(out)),
-            Self::RequestOk(message) => with(kind::REQUEST_OK, message.encode(out)),
-            Self::RequestError(message) => with(kind::REQUEST_ERROR, message.encode(out)),
-            Self::RequestUpdate(message) => with(kind::REQUEST_UPDATE, message.encode(out)),
-            Self::Subscribe(message) => with(kind::SUBSCRIBE, message.encode(out)),
-            Self::SubscribeOk(message) => with(kind::SUBSCRIBE_OK, message.encode(out)),
-            Self::TrackStatus(message) => with(kind::TRACK_STATUS, message.encode(out)),
-            Self::Publish(message) => with(kind::PUBLISH, message.encode(out)),
-            Self::PublishDone(message) => with(kind::PUBLISH_DONE, message.encode(out)),
-            Self::Fetch(message) => with(kind::FETCH, message.encode(out)),
-            Self::FetchOk(message) => with(kind::FETCH_OK, message.encode(out)),
-            Self::PublishNamespace(message) => with(kind::PUBLISH_NAMESPACE, message.encode(out)),
-            Self::SubscribeNamespace(message) => {
-                with(kind::SUBSCRIBE_NAMESPACE, message.encode(out))
-            }
-            Self::SubscribeTracks(message) => with(kind::SUBSCRIBE_TRACKS, message.encode(out)),
-            Self::Namespace(suffix) => with(kind::NAMESPACE, suffix.encode(out)),
-            Self::NamespaceDone(suffix) => with(kind::NAMESPACE_DONE, suffix.encode(out)),
-            Self::PublishBlocked(message) => with(kind::PUBLISH_BLOCKED, message.encode(out)),
+            Self::Setup(_) => kind::SETUP,
+            Self::GoAway(_) => kind::GOAWAY,
+            Self::RequestOk(_) => kind::REQUEST_OK,
+            Self::RequestError(_) => kind::REQUEST_ERROR,
+            Self::RequestUpdate(_) => kind::REQUEST_UPDATE,
+            Self::Subscribe(_) => kind::SUBSCRIBE,
+            Self::SubscribeOk(_) => kind::SUBSCRIBE_OK,
+            Self::TrackStatus(_) => kind::TRACK_STATUS,
+            Self::Publish(_) => kind::PUBLISH,
+            Self::PublishDone(_) => kind::PUBLISH_DONE,
+            Self::Fetch(_) => kind::FETCH,
+            Self::FetchOk(_) => kind::FETCH_OK,
+            Self::PublishNamespace(_) => kind::PUBLISH_NAMESPACE,
+            Self::SubscribeNamespace(_) => kind::SUBSCRIBE_NAMESPACE,
+            Self::SubscribeTracks(_) => kind::SUBSCRIBE_TRACKS,
+            Self::Namespace(_) => kind::NAMESPACE,
+            Self::NamespaceDone(_) => kind::NAMESPACE_DONE,
+            Self::PublishBlocked(_) => kind::PUBLISH_BLOCKED,
+        }
+    }
+
+    fn encode_body(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Setup(setup) => setup.encode(out),
+            Self::GoAway(message) => message.encode(out),
+            Self::RequestOk(message) => message.encode(out),
+            Self::RequestError(message) => message.encode(out),
+            Self::RequestUpdate(message) => message.encode(out),
+            Self::Subscribe(message) | Self::TrackStatus(message) => message.encode(out),
+            Self::SubscribeOk(message) => message.encode(out),
+            Self::Publish(message) => message.encode(out),
+            Self::PublishDone(message) => message.encode(out),
+            Self::Fetch(message) => message.encode(out),
+            Self::FetchOk(message) => message.encode(out),
+            Self::PublishNamespace(message)
+            | Self::SubscribeNamespace(message)
+            | Self::SubscribeTracks(message) => message.encode(out),
+            Self::Namespace(suffix) | Self::NamespaceDone(suffix) => suffix.encode(out),
+            Self::PublishBlocked(message) => message.encode(out),
         }
     }
 
@@ -235,10 +254,6 @@ fn frame(i: &[u8]) -> PResult<'_, (u64, &[u8])> {
 
 fn map<T>(parsed: PResult<'_, T>, wrap: impl FnOnce(T) -> Message) -> PResult<'_, Message> {
     parsed.map(|(i, value)| (i, wrap(value)))
-}
-
-fn with(kind: u64, (): ()) -> u64 {
-    kind
 }
 
 #[cfg(test)]
