@@ -1,0 +1,160 @@
+//! How many streams each side may open (RFC 9000 §4.6), and which of them ever had a frame.
+//!
+//! A peer that uses a high stream ID opens all lower ones (§2.1), but nothing is stored for those:
+//! only the ranges of IDs that are open and were never mentioned.
+
+use crate::range_set::RangeSet;
+use crate::wire::stream_id::StreamId;
+
+/// The streams of one direction that the peer opens.
+#[derive(Debug)]
+pub(super) struct PeerStreams {
+    maximum: u64,
+    concurrent: u64,
+    opened: u64,
+    closed: u64,
+    unmentioned: RangeSet,
+}
+
+/// What a stream ID of the peer's means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Mention {
+    /// No frame has named it before.
+    First,
+    /// It is open, or it was.
+    Again,
+    /// It is beyond the limit.
+    OverLimit,
+}
+
+impl PeerStreams {
+    pub(super) fn new(concurrent: u64) -> Self {
+        let concurrent = concurrent.min(StreamId::MAX_COUNT);
+        Self {
+            maximum: concurrent,
+            concurrent,
+            opened: 0,
+            closed: 0,
+            unmentioned: RangeSet::new(),
+        }
+    }
+
+    pub(super) fn mention(&mut self, index: u64) -> Mention {
+        if index >= self.maximum {
+            return Mention::OverLimit;
+        }
+        if index >= self.opened {
+            self.unmentioned.insert(self.opened..index);
+            self.opened = index + 1;
+            return Mention::First;
+        }
+        match self.unmentioned.remove(index..index + 1) {
+            true => Mention::First,
+            false => Mention::Again,
+        }
+    }
+
+    /// Notes that a stream is gone; true when the peer should be told of a new limit.
+    pub(super) fn close(&mut self) -> bool {
+        self.closed += 1;
+        // Telling each one would be a frame per stream; an eighth at a time keeps the peer going.
+        self.next_maximum() - self.maximum > self.concurrent / 8
+    }
+
+    /// The limit to tell the peer now: as many streams at a time as ever.
+    pub(super) fn raise(&mut self) -> u64 {
+        self.maximum = self.next_maximum();
+        self.maximum
+    }
+
+    fn next_maximum(&self) -> u64 {
+        (self.closed + self.concurrent).min(StreamId::MAX_COUNT)
+    }
+}
+
+/// The streams of one direction that we open.
+#[derive(Debug, Default)]
+pub(super) struct OwnStreams {
+    maximum: u64,
+    opened: u64,
+    refused: bool,
+}
+
+impl OwnStreams {
+    /// The index of a new stream, if the peer's limit allows one.
+    pub(super) fn open(&mut self) -> Option<u64> {
+        if self.opened >= self.maximum {
+            return None;
+        }
+        self.opened += 1;
+        Some(self.opened - 1)
+    }
+
+    pub(super) const fn is_opened(&self, index: u64) -> bool {
+        index < self.opened
+    }
+
+    pub(super) const fn maximum(&self) -> u64 {
+        self.maximum
+    }
+
+    /// How many may be opened now.
+    pub(super) const fn available(&self) -> u64 {
+        self.maximum - self.opened
+    }
+
+    /// Notes that the application wanted one more; true the first time at this limit.
+    pub(super) fn refuse(&mut self) -> bool {
+        !core::mem::replace(&mut self.refused, true)
+    }
+
+    /// RFC 9000 §4.6: lower limits are ignored. True when somebody waits for this.
+    pub(super) fn raise(&mut self, maximum: u64) -> bool {
+        if maximum <= self.maximum {
+            return false;
+        }
+        self.maximum = maximum.min(StreamId::MAX_COUNT);
+        core::mem::take(&mut self.refused)
+    }
+
+    /// Whether STREAMS_BLOCKED is still true.
+    pub(super) const fn is_refused(&self) -> bool {
+        self.refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_high_index_opens_all_lower_ones_without_storing_them() {
+        let mut streams = PeerStreams::new(1 << 40);
+        assert_eq!(streams.mention((1 << 40) - 1), Mention::First);
+        assert_eq!(streams.mention(1 << 40), Mention::OverLimit);
+        assert_eq!(streams.unmentioned.len(), 1);
+        assert_eq!(streams.mention(7), Mention::First);
+        assert_eq!(streams.mention(7), Mention::Again);
+    }
+
+    #[test]
+    fn the_limit_grows_with_closed_streams_in_steps() {
+        let mut streams = PeerStreams::new(16);
+        assert!(!streams.close() && !streams.close() && streams.close());
+        assert_eq!(streams.raise(), 19);
+        assert!(!streams.close());
+    }
+
+    #[test]
+    fn a_refused_open_is_told_when_the_limit_rises() {
+        let mut streams = OwnStreams::default();
+        assert_eq!(streams.open(), None);
+        assert!(streams.refuse() && !streams.refuse());
+        assert!(!streams.raise(0));
+        assert!(streams.raise(1) && !streams.raise(2));
+        assert_eq!(
+            (streams.open(), streams.open(), streams.open()),
+            (Some(0), Some(1), None)
+        );
+    }
+}

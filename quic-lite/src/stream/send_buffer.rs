@@ -1,0 +1,198 @@
+//! What a stream has to send, as ranges over shared chunks (RFC 9000 §2.2, §13.3).
+//!
+//! Bytes may be put at any offset and in any order; each is kept until it is acknowledged. Only
+//! ranges say what is to be sent, so repeating lost bytes needs no copy and no packet to be kept.
+
+use super::chunk::Chunk;
+use crate::range_set::RangeSet;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// The bytes of the sending part of a stream.
+#[derive(Debug, Default)]
+pub(super) struct SendBuffer {
+    /// By offset; never overlapping, gone once acknowledged.
+    chunks: BTreeMap<u64, Chunk>,
+    written: RangeSet,
+    /// To be sent: not yet, or lost.
+    pending: RangeSet,
+    acked: RangeSet,
+    unacked_bytes: u64,
+    pending_bytes: u64,
+}
+
+impl SendBuffer {
+    /// Puts what `chunk` has of the bytes that were not there before at `offset`.
+    pub(super) fn write_at(&mut self, offset: u64, chunk: &Chunk) {
+        let range = offset..offset.saturating_add(chunk.len() as u64);
+        for gap in self.written.gaps(range.clone()) {
+            let part = chunk.slice((gap.start - offset) as usize..(gap.end - offset) as usize);
+            self.unacked_bytes += gap.end - gap.start;
+            self.pending_bytes += gap.end - gap.start;
+            self.chunks.insert(gap.start, part);
+            self.pending.insert(gap);
+        }
+        self.written.insert(range);
+    }
+
+    /// Where the next byte goes when none is left out.
+    pub(super) fn end(&self) -> u64 {
+        self.written.last().map_or(0, |range| range.end)
+    }
+
+    /// Bytes that wait for their acknowledgement, sent or not.
+    pub(super) const fn unacked_bytes(&self) -> u64 {
+        self.unacked_bytes
+    }
+
+    /// Bytes that wait to be sent, or to be sent again.
+    pub(super) const fn pending_bytes(&self) -> u64 {
+        self.pending_bytes
+    }
+
+    /// The first range to be sent.
+    pub(super) fn pending(&self) -> Option<Range<u64>> {
+        self.pending.first()
+    }
+
+    /// The bytes of `range`, which is part of one pending range, in pieces.
+    pub(super) fn pieces(&self, range: Range<u64>) -> impl Iterator<Item = &[u8]> {
+        let from = self
+            .chunks
+            .range(..=range.start)
+            .next_back()
+            .map_or(range.start, |(at, _)| *at);
+        self.chunks.range(from..range.end).map(move |(at, chunk)| {
+            let skip = range.start.saturating_sub(*at) as usize;
+            let take = (range.end - at).min(chunk.len() as u64) as usize;
+            chunk.get(skip..take).unwrap_or_default()
+        })
+    }
+
+    pub(super) fn on_sent(&mut self, range: Range<u64>) {
+        self.settle(range);
+    }
+
+    /// What is acknowledged is not sent again and its bytes are let go.
+    pub(super) fn on_acked(&mut self, range: Range<u64>) {
+        self.settle(range.clone());
+        let newly: u64 = self
+            .acked
+            .gaps(range.clone())
+            .map(|gap| gap.end - gap.start)
+            .sum();
+        self.unacked_bytes = self.unacked_bytes.saturating_sub(newly);
+        self.acked.insert(range.clone());
+        let first = self
+            .chunks
+            .range(..=range.start)
+            .next_back()
+            .map(|(at, _)| *at);
+        let mut next = first.or_else(|| self.chunk_from(range.start));
+        while let Some(at) = next.filter(|at| *at < range.end) {
+            self.release_if_acked(at);
+            next = self.chunk_from(at + 1);
+        }
+    }
+
+    /// What is lost is sent again, but for what another packet has delivered.
+    pub(super) fn on_lost(&mut self, range: Range<u64>) {
+        for gap in self.acked.gaps(range) {
+            let again: u64 = self
+                .pending
+                .gaps(gap.clone())
+                .map(|part| part.end - part.start)
+                .sum();
+            self.pending_bytes += again;
+            self.pending.insert(gap);
+        }
+    }
+
+    /// Whether every byte below `final_size` is acknowledged.
+    pub(super) fn is_acked_to(&self, final_size: u64) -> bool {
+        self.acked.contains_range(&(0..final_size))
+    }
+
+    fn settle(&mut self, range: Range<u64>) {
+        let there: u64 = self
+            .pending
+            .overlap(range.clone())
+            .map(|part| part.end - part.start)
+            .sum();
+        self.pending_bytes -= there;
+        self.pending.remove(range);
+    }
+
+    fn chunk_from(&self, offset: u64) -> Option<u64> {
+        self.chunks.range(offset..).next().map(|(at, _)| *at)
+    }
+
+    fn release_if_acked(&mut self, at: u64) {
+        let end = self
+            .chunks
+            .get(&at)
+            .map_or(at, |chunk| at + chunk.len() as u64);
+        if self.acked.contains_range(&(at..end)) {
+            self.chunks.remove(&at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(buffer: &SendBuffer, range: Range<u64>) -> Vec<u8> {
+        buffer.pieces(range).flatten().copied().collect()
+    }
+
+    #[test]
+    fn pieces_join_chunks_that_were_written_out_of_order() {
+        let mut buffer = SendBuffer::default();
+        buffer.write_at(3, &Chunk::from(vec![3, 4]));
+        buffer.write_at(0, &Chunk::from(vec![0, 1, 2]));
+        buffer.write_at(6, &Chunk::from(vec![6]));
+        assert_eq!(buffer.pending(), Some(0..5));
+        assert_eq!(bytes(&buffer, 1..5), [1, 2, 3, 4]);
+        assert_eq!(buffer.end(), 7);
+    }
+
+    #[test]
+    fn bytes_written_twice_count_once() {
+        let mut buffer = SendBuffer::default();
+        buffer.write_at(2, &Chunk::from(vec![2, 3]));
+        buffer.write_at(0, &Chunk::from(vec![0, 1, 9, 9, 4]));
+        assert_eq!(buffer.unacked_bytes(), 5);
+        assert_eq!(bytes(&buffer, 0..5), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn only_unacknowledged_parts_of_a_loss_are_pending() {
+        let mut buffer = SendBuffer::default();
+        buffer.write_at(0, &Chunk::from(vec![7; 10]));
+        buffer.on_sent(0..10);
+        assert_eq!(buffer.pending(), None);
+        buffer.on_acked(2..4);
+        buffer.on_lost(0..6);
+        assert_eq!(buffer.pending(), Some(0..2));
+        assert_eq!(buffer.pending_bytes(), 4);
+        buffer.on_acked(0..6);
+        assert_eq!((buffer.pending(), buffer.pending_bytes()), (None, 0));
+        assert_eq!(buffer.unacked_bytes(), 4);
+    }
+
+    #[test]
+    fn acknowledged_chunks_are_released() {
+        let mut buffer = SendBuffer::default();
+        for at in 0..100 {
+            buffer.write_at(at * 2, &Chunk::from(vec![1, 2]));
+        }
+        buffer.on_sent(0..200);
+        buffer.on_acked(1..199);
+        assert_eq!(buffer.chunks.len(), 2);
+        buffer.on_acked(0..1);
+        buffer.on_acked(199..200);
+        assert!(buffer.chunks.is_empty() && buffer.is_acked_to(200));
+        assert_eq!(buffer.unacked_bytes(), 0);
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of the streams of one connection. No RFC of its own.
