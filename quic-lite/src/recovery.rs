@@ -88,6 +88,7 @@ pub struct Recovery {
     /// The newest send time of a packet acknowledged on this path.
     newest_acked: Option<Time>,
     pto_count: u32,
+    last_pto: Option<Time>,
     /// The last sending, acknowledgement, timeout or change of keys: the anti-deadlock timer runs from here.
     last_event: Option<Time>,
     /// The peer's max_ack_delay and ack_delay_exponent.
@@ -118,6 +119,7 @@ impl Recovery {
             path: 0,
             newest_acked: None,
             pto_count: 0,
+            last_pto: None,
             last_event: None,
             // RFC 9000 §18.2: defaults of both parameters.
             max_ack_delay: Duration::from_millis(25),
@@ -145,7 +147,8 @@ impl Recovery {
             self.mtu.on_probe_sent();
         }
         if packet.in_flight {
-            self.controller.on_packet_sent(packet.time, u64::from(packet.size));
+            self.controller
+                .on_packet_sent(packet.time, u64::from(packet.size));
             let pace = self.pace();
             self.pacer.on_packet_sent(packet.time, packet.size, &pace);
         }
@@ -180,7 +183,11 @@ impl Recovery {
     pub fn max_datagram_size(&self) -> u16 {
         let proven = self.mtu.current().min(self.peer_datagram_size);
         // A path that swallows large datagrams would swallow large probes too.
-        if self.pto_count >= pto::CAUTIOUS_PTOS { proven.min(mtu::BASE_SIZE) } else { proven }
+        if self.pto_count >= pto::CAUTIOUS_PTOS {
+            proven.min(mtu::BASE_SIZE)
+        } else {
+            proven
+        }
     }
 
     /// Whether to leave out a packet number of the Data space before the next packet. Take it from
@@ -208,7 +215,12 @@ impl Recovery {
 /// What happens to the connection.
 impl Recovery {
     /// The peer's transport parameters arrived.
-    pub fn set_peer_parameters(&mut self, max_ack_delay: Duration, ack_delay_exponent: u8, max_udp_payload_size: u64) {
+    pub fn set_peer_parameters(
+        &mut self,
+        max_ack_delay: Duration,
+        ack_delay_exponent: u8,
+        max_udp_payload_size: u64,
+    ) {
         self.max_ack_delay = max_ack_delay;
         // RFC 9000 §18.2: no larger exponent is valid.
         self.ack_delay_exponent = ack_delay_exponent.min(20);
@@ -240,7 +252,11 @@ impl Recovery {
     /// Keys of a space were discarded: its packets have no fate (RFC 9002 §6.4, A.11).
     pub fn discard(&mut self, now: Time, id: SpaceId) {
         let space = &mut self.spaces[id.index()];
-        for packet in space.sent.iter().filter(|packet| packet.in_flight && packet.path == self.path) {
+        for packet in space
+            .sent
+            .iter()
+            .filter(|packet| packet.in_flight && packet.path == self.path)
+        {
             self.controller.remove(u64::from(packet.size));
         }
         *space = SentSpace::default();
@@ -253,7 +269,9 @@ impl Recovery {
         out.clear();
         let all = PacketNumber::ZERO..=PacketNumber::MAX;
         let space = &mut self.spaces[SpaceId::Initial.index()];
-        space.sent.remove_if(all, &mut out.lost, &mut out.removed, |_| sent::Fate::Remove);
+        space
+            .sent
+            .remove_if(all, &mut out.lost, &mut out.removed, |_| sent::Fate::Remove);
         out.removed.clear();
         *space = SentSpace::default();
         self.controller = Controller::new(self.config.congestion, self.mtu.current());
@@ -266,7 +284,8 @@ impl Recovery {
         self.path += 1;
         self.rtt = Rtt::new(self.config.initial_rtt);
         self.reordering = Reordering::default();
-        self.controller = Controller::new(self.config.congestion, self.config.initial_datagram_size);
+        self.controller =
+            Controller::new(self.config.congestion, self.config.initial_datagram_size);
         self.pacer = Pacer::default();
         self.ecn = EcnValidation::new(self.config.ecn);
         self.mtu = MtuDiscovery::new(self.config.initial_datagram_size);

@@ -185,7 +185,7 @@ impl Recovery {
             self.mtu.on_probe_lost(now, packet.size);
             return self.controller.remove(u64::from(packet.size));
         }
-        self.mtu.on_lost(packet.size);
+        self.mtu.on_lost(packet.time, packet.size);
         if packet.ecn_marked {
             self.ecn.on_marked_lost();
         }
@@ -240,7 +240,7 @@ impl Recovery {
                 && packet.path == self.path
                 && !packet.mtu_probe
                 && first_sample.is_some_and(|first| first < packet.time)
-                && arrivals.before.is_none_or(|before| before < packet.time)
+                && arrivals.before.is_none_or(|before| before <= packet.time)
         });
         let times = times.map(|packet| packet.time);
         let (Some(first), Some(last)) = (times.clone().min(), times.clone().max()) else {

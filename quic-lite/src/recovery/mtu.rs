@@ -18,6 +18,8 @@ pub struct MtuDiscovery {
     state: State,
     /// Loss events since a large datagram was acknowledged in which large ones, and only such, were lost.
     suspicious: u8,
+    /// When the last of them was counted.
+    counted: Option<Time>,
     event: LossEvent,
 }
 
@@ -41,7 +43,8 @@ enum State {
 #[derive(Clone, Copy, Debug, Default)]
 struct LossEvent {
     large_acked: bool,
-    large_lost: bool,
+    /// When the newest large one was sent.
+    large_lost: Option<Time>,
     small_lost: bool,
 }
 
@@ -54,6 +57,7 @@ impl MtuDiscovery {
             limit: base,
             state: State::Disabled,
             suspicious: 0,
+            counted: None,
             event: LossEvent::default(),
         }
     }
@@ -134,28 +138,30 @@ impl MtuDiscovery {
         }
     }
 
-    /// A packet of `size` bytes that was no probe was lost.
-    pub fn on_lost(&mut self, size: u16) {
-        let large = size > BASE_SIZE;
-        self.event.large_lost |= large;
-        self.event.small_lost |= !large;
+    /// A packet of `size` bytes that was no probe, sent at `sent`, was lost.
+    pub fn on_lost(&mut self, sent: Time, size: u16) {
+        if size > BASE_SIZE {
+            self.event.large_lost = self.event.large_lost.max(Some(sent));
+        } else {
+            self.event.small_lost = true;
+        }
     }
 
-    /// All that one ACK frame or timeout decided was told. Whether `current` fell, as RFC 8899 §4.3 wants of a black hole.
+    /// All that one ACK frame or timeout decided was told. Whether `current` fell because of a black
+    /// hole (RFC 8899 §4.3).
     pub fn on_loss_event(&mut self, now: Time, persistent_congestion: bool) -> bool {
         let LossEvent {
             large_acked,
             large_lost,
             small_lost,
         } = core::mem::take(&mut self.event);
-        if !large_lost || small_lost || large_acked || self.current <= BASE_SIZE {
+        // One burst may be declared lost in several steps; only packets sent since count anew.
+        if large_lost <= self.counted || small_lost || large_acked || self.current <= BASE_SIZE {
             return false;
         }
-        self.suspicious = if persistent_congestion {
-            BLACK_HOLE
-        } else {
-            self.suspicious + 1
-        };
+        self.counted = Some(now);
+        // A long silence weighs more, but alone it may be an outage that spared the small probes after it.
+        self.suspicious += if persistent_congestion { 2 } else { 1 };
         if self.suspicious < BLACK_HOLE {
             return false;
         }
@@ -231,6 +237,14 @@ mod tests {
         probes
     }
 
+    /// A large datagram sent in this round is lost while a small one arrives.
+    fn lose(mtu: &mut MtuDiscovery, round: u64, persistent_congestion: bool) -> bool {
+        let now = Time::from_micros(round);
+        mtu.on_lost(now, 1472);
+        mtu.on_acked(now, 100, false);
+        mtu.on_loss_event(now, persistent_congestion)
+    }
+
     fn started(limit: u16) -> MtuDiscovery {
         let mut mtu = MtuDiscovery::new(1200);
         assert_eq!(mtu.probe(Time::ZERO), None);
@@ -286,22 +300,33 @@ mod tests {
     fn when_only_large_datagrams_vanish_the_size_returns_to_base() {
         let mut mtu = started(1472);
         search(&mut mtu, 1472);
-        for last in [false, false, true] {
-            mtu.on_lost(1472);
-            mtu.on_acked(Time::ZERO, 100, false);
-            assert_eq!(mtu.on_loss_event(Time::ZERO, false), last);
+        for (round, last) in [(0, false), (1, false), (2, true)] {
+            assert_eq!(lose(&mut mtu, round, false), last);
         }
         assert_eq!(mtu.current(), 1200);
         assert_eq!(mtu.probe(Time::ZERO), None);
-        assert_eq!(mtu.probe(Time::ZERO + AFTER_BLACK_HOLE), Some(1472));
+        assert_eq!(
+            mtu.probe(Time::from_micros(2) + AFTER_BLACK_HOLE),
+            Some(1472)
+        );
     }
 
     #[test]
-    fn persistent_congestion_of_large_datagrams_is_a_black_hole_at_once() {
+    fn persistent_congestion_weighs_twice() {
         let mut mtu = started(1472);
         search(&mut mtu, 1472);
-        mtu.on_lost(1472);
-        assert!(mtu.on_loss_event(Time::ZERO, true));
+        assert!(!lose(&mut mtu, 0, true));
+        assert!(lose(&mut mtu, 1, true));
+    }
+
+    #[test]
+    fn one_burst_counts_once_in_however_many_steps_it_is_lost() {
+        let mut mtu = started(1472);
+        search(&mut mtu, 1472);
+        for step in 0..10 {
+            mtu.on_lost(Time::ZERO, 1472);
+            assert!(!mtu.on_loss_event(Time::from_micros(100 + step), false));
+        }
     }
 
     #[test]
@@ -309,13 +334,14 @@ mod tests {
         let mut mtu = started(1472);
         search(&mut mtu, 1472);
         for round in 0..20 {
-            mtu.on_lost(1472);
+            let now = Time::from_micros(round);
+            mtu.on_lost(now, 1472);
             if round % 2 == 0 {
-                mtu.on_lost(80);
+                mtu.on_lost(now, 80);
             } else {
-                mtu.on_acked(Time::ZERO, 1400, false);
+                mtu.on_acked(now, 1400, false);
             }
-            assert!(!mtu.on_loss_event(Time::ZERO, false));
+            assert!(!mtu.on_loss_event(now, false));
         }
         assert_eq!(mtu.current(), 1472);
     }

@@ -58,6 +58,7 @@ impl Recovery {
         };
         self.request_probes(id);
         self.pto_count += 1;
+        self.last_pto = Some(now);
         self.last_event = Some(now);
         if self.pto_count >= CAUTIOUS_PTOS {
             self.ecn.on_repeated_pto();
@@ -111,8 +112,9 @@ impl Recovery {
                 SpaceId::Data => self.max_ack_delay,
                 _ => Duration::ZERO,
             };
-            let sent = space.time_of_last_ack_eliciting_packet?;
-            Some((sent + self.backed_off(self.rtt.pto() + delay), id))
+            // Probes that could not leave yet must not make the next timeout due at once.
+            let since = space.time_of_last_ack_eliciting_packet.max(self.last_pto)?;
+            Some((since + self.backed_off(self.rtt.pto() + delay), id))
         });
         times.into_iter().flatten().min()
     }

@@ -211,6 +211,10 @@ impl SentPackets {
 impl Entry {
     /// Where its frames are.
     fn frames(&self, frames_base: u64) -> Range<usize> {
+        if self.frame_count == 0 {
+            // Nothing of its own holds the log back, which may have moved on.
+            return 0..0;
+        }
         let first = usize::try_from(self.first_frame - frames_base).expect("frames are in memory");
         first..first + self.frame_count
     }
@@ -301,6 +305,16 @@ mod tests {
         assert_eq!(remove(&mut sent, 3..=5).0, [3, 4, 5]);
         assert_eq!(remove(&mut sent, 2..=6).0, [2, 6]);
         assert_eq!(numbers(&sent), [0, 1, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_packet_without_frames_does_not_hold_the_log() {
+        let mut sent = sent(0..2);
+        sent.insert(packet(2), &[]);
+        sent.insert(packet(3), &[SentFrame::MaxData]);
+        remove(&mut sent, 0..=1);
+        assert_eq!(sent.frames.len(), 1);
+        assert_eq!(remove(&mut sent, 2..=2).1, 1);
     }
 
     #[test]

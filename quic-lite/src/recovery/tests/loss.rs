@@ -1,0 +1,204 @@
+//! RFC 9002 §6.1 and §7.6: which packets are lost, and when that is persistent congestion.
+
+use super::*;
+
+/// RFC 9002 §6.1.1: kPacketThreshold is 3.
+#[test]
+fn three_numbers_behind_is_lost() {
+    let mut sender = Sender::confirmed();
+    sender.send_many(6);
+    sender.ack(&[4..=4]);
+    assert_eq!(sender.lost(), [1]);
+    sender.ack(&[6..=6]);
+    assert_eq!(sender.lost(), [2, 3]);
+    assert_eq!(sender.out.lost_bytes, 2400);
+}
+
+/// RFC 9002 §6.1.2: 9/8 of the RTT, by a timer.
+#[test]
+fn nine_eighths_of_a_round_trip_behind_is_lost() {
+    let mut sender = Sender::confirmed();
+    sender.send_many(2);
+    sender.now = 200;
+    sender.ack(&[2..=2]);
+    assert!(sender.lost().is_empty());
+    assert_eq!(
+        sender.recovery.next_timeout(),
+        Some(Time::from_micros(212_500))
+    );
+    assert_eq!(
+        sender.recovery.on_timeout(at(212), &mut sender.out),
+        TimeoutAction::None
+    );
+    assert_eq!(sender.timeout(), TimeoutAction::Lost(SpaceId::Data));
+    assert_eq!(sender.lost(), [1]);
+    assert_eq!(sender.timer(), None);
+}
+
+/// RFC 9002 §6.1.2: kGranularity.
+#[test]
+fn the_time_threshold_is_at_least_a_millisecond() {
+    let mut sender = Sender::new(Side::Server);
+    sender.send_many(2);
+    sender.ack(&[1..=1]);
+    assert_eq!(sender.recovery.next_timeout(), Some(at(1)));
+}
+
+/// RFC 9002 §6.1: only packets sent before an acknowledged one.
+#[test]
+fn packets_after_the_largest_acknowledged_are_never_lost() {
+    let mut sender = Sender::confirmed();
+    sender.send_many(3);
+    sender.ack(&[1..=1]);
+    sender.now = 60_000;
+    assert_eq!(sender.timeout(), TimeoutAction::Probe(SpaceId::Data));
+    assert!(sender.lost().is_empty());
+}
+
+/// RFC 9000 §13.3: a packet can arrive after it was declared lost.
+#[test]
+fn a_late_packet_is_acknowledged_and_the_window_restored() {
+    let mut sender = Sender::confirmed();
+    let window = sender.recovery.congestion_window();
+    sender.send_many(4);
+    sender.ack(&[4..=4]);
+    assert!(sender.out.congestion_event);
+    assert!(sender.recovery.congestion_window() < window);
+    sender.ack(&[1..=1, 4..=4]);
+    assert_eq!((sender.acked(), sender.out.spurious_packets), (vec![1], 1));
+    assert_eq!(sender.recovery.congestion_window(), window);
+    sender.ack(&[1..=1]);
+    assert!(sender.acked().is_empty());
+}
+
+/// RFC 9002 §6.1: spurious losses widen the thresholds.
+#[test]
+fn after_a_late_packet_more_reordering_is_tolerated() {
+    let mut sender = Sender::confirmed();
+    sender.send_many(4);
+    sender.ack(&[4..=4]);
+    sender.ack(&[1..=4]);
+    sender.send_many(7);
+    sender.ack(&[10..=10]);
+    assert!(sender.lost().is_empty(), "five behind");
+    sender.ack(&[11..=11]);
+    assert_eq!(sender.lost(), [5]);
+}
+
+#[test]
+fn lost_packets_are_forgotten_after_a_while() {
+    let mut sender = Sender::confirmed();
+    sender.send_many(4);
+    sender.ack(&[4..=4]);
+    assert_eq!(sender.recovery.spaces[2].lost.len(), 1);
+    sender.now = 10_000;
+    sender.send_many(1);
+    sender.ack(&[5..=5]);
+    let lost = sender.recovery.spaces[2].lost.iter();
+    assert_eq!(
+        lost.map(|packet| packet.number.value()).collect::<Vec<_>>(),
+        [2, 3]
+    );
+}
+
+#[test]
+fn an_old_ack_packet_is_dropped_without_a_word() {
+    let mut sender = Sender::confirmed();
+    sender.send_ack();
+    sender.send_many(1);
+    sender.ack(&[2..=2]);
+    assert_eq!(sender.timer(), None, "nobody waits for it");
+    sender.send_many(2);
+    sender.ack(&[3..=4]);
+    assert_eq!(
+        (sender.out.lost_packets, sender.out.congestion_event),
+        (0, false)
+    );
+    assert!(sender.recovery.spaces[2].sent.is_empty());
+}
+
+/// RFC 9002 §7.6.3: the example, counting packets from zero. The RTT is 200 ms, measured before the
+/// first lost packet was sent, and max_ack_delay makes up what lacks to 2 s.
+fn rfc9002_7_6_3(acked_between: Option<u64>) -> Sender {
+    let mut sender = Sender::new(Side::Server);
+    sender.recovery.on_handshake_confirmed(at(0));
+    sender
+        .recovery
+        .rtt
+        .on_sample(at(500), ms(200), Duration::ZERO);
+    sender.now = 1_000;
+    sender.send_many(2);
+    sender.now = 1_200;
+    sender.ack(&[0..=0]);
+    let mut rtt = sender.recovery.rtt().clone();
+    rtt.on_sample(at(12_200), ms(200), Duration::ZERO);
+    sender
+        .recovery
+        .set_peer_max_ack_delay(ms(2_000) - rtt.pto());
+    for time in [2_000, 3_000, 4_000, 5_000, 6_000, 8_000, 12_000] {
+        sender.now = time;
+        sender.send_many(1);
+    }
+    sender.now = 12_200;
+    let mut ranges = vec![8..=8];
+    ranges.extend(acked_between.map(|number| number..=number));
+    sender.ack(&ranges);
+    sender
+}
+
+/// RFC 9002 §7.6.3.
+#[test]
+fn persistent_congestion_as_in_the_example() {
+    let sender = rfc9002_7_6_3(None);
+    assert_eq!(sender.lost(), [1, 2, 3, 4, 5, 6, 7]);
+    assert!(sender.out.persistent_congestion);
+    assert_eq!(
+        sender.recovery.congestion_window(),
+        2400 + 1200,
+        "and packet 9 was acknowledged"
+    );
+    // RFC 9002 §5.2.
+    assert_eq!(sender.recovery.rtt().min(), sender.recovery.rtt().latest());
+}
+
+/// RFC 9002 §7.6.2: an acknowledged packet between the lost ones breaks the period.
+#[test]
+fn persistent_congestion_needs_silence_in_between() {
+    let sender = rfc9002_7_6_3(Some(4));
+    assert_eq!(sender.lost(), [1, 2, 3, 5, 6, 7]);
+    assert!(!sender.out.persistent_congestion);
+}
+
+/// RFC 9002 §7.6.2.
+#[test]
+fn persistent_congestion_needs_a_prior_rtt_sample() {
+    let mut sender = Sender::new(Side::Server);
+    sender.recovery.on_handshake_confirmed(at(0));
+    for time in [0, 5_000, 10_000, 15_000, 20_000] {
+        sender.now = time;
+        sender.send_many(1);
+    }
+    sender.ack(&[4..=4]);
+    assert_eq!(sender.lost(), [0, 1, 2, 3]);
+    assert!(!sender.out.persistent_congestion);
+}
+
+/// RFC 9002 §7.6.2.
+#[test]
+fn persistent_congestion_needs_ack_eliciting_packets() {
+    let mut sender = Sender::confirmed();
+    for time in [1_000, 5_000, 10_000] {
+        sender.now = time;
+        let number = sender.next[2];
+        sender.next[2] += 1;
+        let packet = SentPacket {
+            ack_eliciting: false,
+            ..sender.packet(number)
+        };
+        sender.recovery.on_packet_sent(SpaceId::Data, packet, &[]);
+    }
+    sender.now = 15_000;
+    sender.send_many(1);
+    sender.ack(&[4..=4]);
+    assert!(sender.out.congestion_event && !sender.out.persistent_congestion);
+}
