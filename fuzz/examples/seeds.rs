@@ -1,0 +1,12 @@
+//! Writes the named seeds to `fuzz/corpus/TARGET/NAME`. No RFC.
+
+use quic_lite_fuzz::seeds::{corpus, seeds};
+
+fn main() -> std::io::Result<()> {
+    for seed in seeds() {
+        let folder = corpus().join(seed.target);
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(seed.name), &seed.bytes)?;
+    }
+    Ok(())
+}
