@@ -7,31 +7,6 @@ use super::{PResult, array};
 /// The largest value that fits: 2^62-1.
 pub const MAX: u64 = (1 << 62) - 1;
 
-/// An integer that has an encoding, for places that keep one unencoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VarInt(u64);
-
-impl VarInt {
-    /// `value`, unless it is above [`MAX`].
-    pub const fn new(value: u64) -> Option<Self> {
-        if value <= MAX {
-            Some(Self(value))
-        } else {
-            None
-        }
-    }
-
-    /// The integer.
-    pub const fn value(self) -> u64 {
-        self.0
-    }
-
-    /// Bytes of its shortest encoding.
-    pub const fn size(self) -> usize {
-        size(self.0)
-    }
-}
-
 /// Reads one integer.
 pub fn parse(i: &[u8]) -> PResult<'_, u64> {
     let Some(first) = i.first() else {
@@ -127,7 +102,6 @@ mod tests {
         assert_eq!(out.varint_with_len(64, 1), Err(Full));
         assert_eq!(out.varint_with_len(0, 3), Err(Full));
         assert_eq!(out.len(), 0);
-        assert_eq!(VarInt::new(MAX + 1), None);
     }
 
     #[test]
