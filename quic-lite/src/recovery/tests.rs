@@ -3,6 +3,7 @@
 mod acknowledgement;
 mod congestion;
 mod loss;
+mod simulation;
 mod timeout;
 
 use core::ops::RangeInclusive;
