@@ -4,4 +4,5 @@
 pub mod ivf;
 pub mod keyframe;
 pub mod moqt;
+pub mod session;
 pub mod url;

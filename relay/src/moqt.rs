@@ -18,8 +18,6 @@
     expect(
         clippy::indexing_slicing,
         clippy::expect_used,
-        clippy::arithmetic_side_effects,
-        clippy::panic,
         reason = "tests may fail by panicking"
     )
 )]

@@ -15,7 +15,7 @@ pub use request::{GoAway, Redirect, RequestError, RequestOk, RequestUpdate};
 pub use subscribe::{Subscribe, SubscribeOk};
 
 use super::varint::{put, take, vi64};
-use super::{MoqtError, Namespace, PResult, Setup};
+use super::{MoqtError, Namespace, PResult, Parameters, Setup};
 
 /// A control message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,6 +208,34 @@ impl Message {
             Self::PublishNamespace(message)
             | Self::SubscribeNamespace(message)
             | Self::SubscribeTracks(message) => Some(message.request_id),
+            _ => None,
+        }
+    }
+
+    /// Writes the Request ID, in messages that take one.
+    pub fn set_request_id(&mut self, id: u64) {
+        match self {
+            Self::RequestUpdate(message) => message.request_id = id,
+            Self::Subscribe(message) | Self::TrackStatus(message) => message.request_id = id,
+            Self::Publish(message) => message.request_id = id,
+            Self::Fetch(message) => message.request_id = id,
+            Self::PublishNamespace(message)
+            | Self::SubscribeNamespace(message)
+            | Self::SubscribeTracks(message) => message.request_id = id,
+            _ => {}
+        }
+    }
+
+    /// The parameters, in messages that have some.
+    pub fn parameters(&self) -> Option<&Parameters> {
+        match self {
+            Self::RequestUpdate(message) => Some(&message.parameters),
+            Self::Subscribe(message) | Self::TrackStatus(message) => Some(&message.parameters),
+            Self::Publish(message) => Some(&message.parameters),
+            Self::Fetch(message) => Some(&message.parameters),
+            Self::PublishNamespace(message)
+            | Self::SubscribeNamespace(message)
+            | Self::SubscribeTracks(message) => Some(&message.parameters),
             _ => None,
         }
     }

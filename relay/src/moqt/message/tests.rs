@@ -38,6 +38,7 @@ fn subscribe() -> Subscribe {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of messages and bytes")]
 fn setup_and_requests() -> Vec<(Message, Vec<u8>)> {
     let ok = RequestOk::default();
     let error = RequestError::new(RequestErrorCode::DOES_NOT_EXIST, "no");
@@ -106,6 +107,7 @@ fn setup_and_requests() -> Vec<(Message, Vec<u8>)> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of messages and bytes")]
 fn tracks() -> Vec<(Message, Vec<u8>)> {
     let ok = SubscribeOk {
         track_alias: 9,

@@ -1,0 +1,633 @@
+//! Two sessions over two [`Streams`], every frame delivered at once and in order.
+
+use super::*;
+use crate::moqt::message::{
+    NamespaceRequest, Publish, PublishDone, RequestOk, Subscribe, SubscribeOk,
+};
+use crate::moqt::{
+    DoneCode, FullTrackName, Namespace, Parameters, Properties, RequestErrorCode, ResetCode,
+    SubgroupId, Token,
+};
+use quic_lite::stream::StreamConfig;
+use quic_lite::wire::frame::{Frame, frames};
+use quic_lite::wire::transport_parameters::TransportParameters;
+use quic_lite::wire::writer::Writer;
+
+pub(crate) struct End {
+    pub streams: Streams,
+    pub session: Session,
+    pub error: Option<MoqtError>,
+}
+
+impl End {
+    fn new(role: Side, config: SessionConfig) -> Self {
+        let mut streams = Streams::new(role, &StreamConfig::default());
+        streams.set_peer_parameters(&TransportParameters {
+            initial_max_data: 1 << 20,
+            initial_max_stream_data_bidi_local: 1 << 18,
+            initial_max_stream_data_bidi_remote: 1 << 18,
+            initial_max_stream_data_uni: 1 << 18,
+            initial_max_streams_bidi: 100,
+            initial_max_streams_uni: 100,
+            ..TransportParameters::default()
+        });
+        Self {
+            streams,
+            session: Session::new(role, Setup::default(), config),
+            error: None,
+        }
+    }
+
+    fn events(&mut self) {
+        while let Some(event) = self.streams.poll_event() {
+            if let Err(error) = self
+                .session
+                .on_stream_event(Time::ZERO, &mut self.streams, event)
+            {
+                self.error.get_or_insert(error);
+            }
+        }
+    }
+
+    fn next(&mut self) -> SessionEvent {
+        self.session.poll_event().expect("an event")
+    }
+}
+
+/// Moves frames both ways until nothing is left to say.
+fn settle(a: &mut End, b: &mut End) {
+    for _ in 0..20 {
+        let moved = transfer(a, b) | transfer(b, a);
+        a.events();
+        b.events();
+        if !moved {
+            return;
+        }
+    }
+    panic!("the two never stop talking");
+}
+
+fn transfer(from: &mut End, to: &mut End) -> bool {
+    let mut moved = false;
+    for _ in 0..1000 {
+        let mut buffer = [0; 1200];
+        let mut sent = Vec::new();
+        let mut writer = Writer::new(&mut buffer);
+        from.streams.write_frames(&mut writer, &mut sent);
+        let len = writer.written().len();
+        if len == 0 {
+            break;
+        }
+        moved = true;
+        for frame in frames(&buffer[..len]) {
+            deliver(&mut to.streams, frame.expect("our own frame"));
+        }
+        sent.iter().for_each(|frame| from.streams.on_acked(frame));
+    }
+    moved
+}
+
+fn deliver(streams: &mut Streams, frame: Frame<'_>) {
+    match frame {
+        Frame::Stream(frame) => streams.on_stream(Time::ZERO, &frame),
+        Frame::ResetStream(frame) => streams.on_reset_stream(&frame),
+        Frame::StopSending(frame) => streams.on_stop_sending(&frame),
+        Frame::MaxData(frame) => streams.on_max_data(&frame),
+        Frame::MaxStreamData(frame) => streams.on_max_stream_data(&frame),
+        Frame::MaxStreams(frame) => streams.on_max_streams(&frame),
+        _ => Ok(()),
+    }
+    .expect("within the limits");
+}
+
+fn unready() -> (End, End) {
+    let config = SessionConfig {
+        max_held: 4,
+        ..SessionConfig::default()
+    };
+    (
+        End::new(Side::Client, config.clone()),
+        End::new(Side::Server, config),
+    )
+}
+
+fn pair() -> (End, End) {
+    let (mut client, mut server) = unready();
+    client.session.start(&mut client.streams).expect("credit");
+    server.session.start(&mut server.streams).expect("credit");
+    settle(&mut client, &mut server);
+    assert_eq!(client.next(), SessionEvent::Ready(Setup::default()));
+    assert_eq!(server.next(), SessionEvent::Ready(Setup::default()));
+    (client, server)
+}
+
+fn track() -> FullTrackName {
+    FullTrackName::new(Namespace::from_path("live/a").expect("valid"), b"video").expect("short")
+}
+
+fn subscribe() -> Message {
+    Message::Subscribe(Subscribe {
+        request_id: 0,
+        track: track(),
+        parameters: Parameters::default(),
+    })
+}
+
+fn subscribe_ok(track_alias: u64) -> Message {
+    Message::SubscribeOk(SubscribeOk {
+        track_alias,
+        ..SubscribeOk::default()
+    })
+}
+
+fn publish(track_alias: u64) -> Message {
+    Message::Publish(Publish {
+        request_id: 0,
+        track: track(),
+        track_alias,
+        parameters: Parameters::default(),
+        properties: Properties::default(),
+    })
+}
+
+fn header(track_alias: u64) -> SubgroupHeader {
+    SubgroupHeader {
+        track_alias,
+        group_id: 1,
+        subgroup_id: SubgroupId::Zero,
+        publisher_priority: None,
+        properties: false,
+        end_of_group: false,
+        first_object: true,
+    }
+}
+
+fn send_subgroup(end: &mut End, alias: u64) -> (StreamId, Vec<u8>) {
+    let mut bytes = Vec::new();
+    header(alias).encode(&mut bytes);
+    bytes.extend([0, 2, b'h', b'i']);
+    let stream = end.streams.open(Dir::Uni).expect("credit");
+    end.streams
+        .write_chunk(stream, bytes.clone().into())
+        .expect("open");
+    end.streams.finish(stream).expect("open");
+    (stream, bytes)
+}
+
+fn raw_request(end: &mut End, bytes: &[u8]) {
+    let stream = end.streams.open(Dir::Bi).expect("credit");
+    end.streams.write(stream, bytes).expect("open");
+}
+
+#[test]
+fn setup_goes_first_on_the_first_stream_of_each_side() {
+    let (_, mut server) = unready();
+    server.session.start(&mut server.streams).expect("credit");
+    let mut buffer = [0; 100];
+    let mut writer = Writer::new(&mut buffer);
+    server.streams.write_frames(&mut writer, &mut Vec::new());
+    let len = writer.written().len();
+    let first = frames(&buffer[..len])
+        .next()
+        .expect("a frame")
+        .expect("valid");
+    let Frame::Stream(frame) = first else {
+        panic!("{first}");
+    };
+    assert_eq!(frame.stream_id, StreamId::new(Side::Server, Dir::Uni, 0));
+    assert_eq!(frame.data, [0xaf, 0, 0, 0]);
+}
+
+#[test]
+fn a_subscription_from_request_to_end() {
+    let (mut client, mut server) = pair();
+    let asked = client
+        .session
+        .request(&mut client.streams, subscribe())
+        .expect("asked");
+    settle(&mut client, &mut server);
+    let SessionEvent::Request {
+        id,
+        message: Message::Subscribe(message),
+    } = server.next()
+    else {
+        panic!("no request");
+    };
+    assert_eq!((id, message.track), (RequestId(0), track()));
+    server
+        .session
+        .send(&mut server.streams, id, &subscribe_ok(7))
+        .expect("answered");
+    let (stream, bytes) = send_subgroup(&mut server, 7);
+    settle(&mut client, &mut server);
+    assert!(matches!(client.next(), SessionEvent::Message { id, .. } if id == asked));
+    assert_eq!(
+        client.next(),
+        SessionEvent::Subgroup {
+            stream,
+            request: asked,
+            header: header(7)
+        }
+    );
+    let Data::Chunk { offset: 0, chunk } = client.session.read(&mut client.streams, stream) else {
+        panic!("no bytes");
+    };
+    assert_eq!(&*chunk, bytes);
+    assert_eq!(
+        client.session.read(&mut client.streams, stream),
+        Data::Finished
+    );
+
+    let done = PublishDone {
+        status: DoneCode::TRACK_ENDED,
+        stream_count: 1,
+        reason: String::new(),
+    };
+    server
+        .session
+        .send(&mut server.streams, id, &Message::PublishDone(done))
+        .expect("sent");
+    server.session.finish(&mut server.streams, id);
+    settle(&mut client, &mut server);
+    assert!(matches!(
+        client.next(),
+        SessionEvent::Message {
+            message: Message::PublishDone(_),
+            ..
+        }
+    ));
+    assert_eq!(
+        client.next(),
+        SessionEvent::Ended {
+            id: asked,
+            how: Ended::Finished
+        }
+    );
+    client.session.finish(&mut client.streams, asked);
+    settle(&mut client, &mut server);
+    assert!(!client.session.has_request(asked));
+    assert!(!server.session.has_request(id));
+}
+
+#[test]
+fn request_ids_have_the_parity_of_their_side() {
+    let (mut client, mut server) = pair();
+    for expected in [0, 2, 4] {
+        assert_eq!(
+            client.session.request(&mut client.streams, subscribe()),
+            Ok(RequestId(expected))
+        );
+    }
+    assert_eq!(
+        server.session.request(&mut server.streams, subscribe()),
+        Ok(RequestId(1))
+    );
+}
+
+#[test]
+fn a_request_id_of_the_wrong_side_or_used_twice_closes_the_session() {
+    for ids in [[1, 3], [2, 2]] {
+        let (mut client, mut server) = pair();
+        for request_id in ids {
+            let mut message = subscribe();
+            message.set_request_id(request_id);
+            let mut bytes = Vec::new();
+            assert!(message.encode(&mut bytes));
+            raw_request(&mut client, &bytes);
+        }
+        settle(&mut client, &mut server);
+        assert_eq!(
+            server.error.map(|error| error.code()),
+            Some(CloseCode::INVALID_REQUEST_ID)
+        );
+    }
+}
+
+#[test]
+fn a_request_that_overtakes_setup_waits_for_it() {
+    let (mut client, mut server) = unready();
+    server.session.start(&mut server.streams).expect("credit");
+    client
+        .session
+        .request(&mut client.streams, subscribe())
+        .expect("asked");
+    settle(&mut client, &mut server);
+    assert_eq!(server.session.poll_event(), None);
+    client.session.start(&mut client.streams).expect("credit");
+    settle(&mut client, &mut server);
+    assert!(matches!(server.next(), SessionEvent::Ready(_)));
+    assert!(matches!(server.next(), SessionEvent::Request { .. }));
+}
+
+#[test]
+fn data_that_overtakes_its_alias_waits_and_comes_after_the_answer() {
+    let (mut client, mut server) = pair();
+    let asked = client
+        .session
+        .request(&mut client.streams, subscribe())
+        .expect("asked");
+    settle(&mut client, &mut server);
+    server.next();
+    let (stream, bytes) = send_subgroup(&mut server, 9);
+    settle(&mut client, &mut server);
+    assert_eq!(client.session.poll_event(), None);
+    assert!(client.session.next_timeout().is_some());
+    server
+        .session
+        .send(&mut server.streams, RequestId(0), &subscribe_ok(9))
+        .expect("answered");
+    settle(&mut client, &mut server);
+    assert!(matches!(client.next(), SessionEvent::Message { .. }));
+    assert_eq!(
+        client.next(),
+        SessionEvent::Subgroup {
+            stream,
+            request: asked,
+            header: header(9)
+        }
+    );
+    let read = client.session.read(&mut client.streams, stream);
+    assert_eq!(
+        read,
+        Data::Chunk {
+            offset: 0,
+            chunk: bytes.into()
+        }
+    );
+}
+
+#[test]
+fn data_without_a_track_is_let_go_after_a_while_or_when_there_is_too_much() {
+    let (mut client, mut server) = pair();
+    let streams: Vec<_> = (0..6)
+        .map(|n| send_subgroup(&mut server, 20 + n).0)
+        .collect();
+    settle(&mut client, &mut server);
+    assert_eq!(client.session.held.len(), 4);
+    let late = Time::ZERO + Duration::from_secs(2);
+    client.session.on_timeout(late, &mut client.streams);
+    assert!(client.session.held.is_empty());
+    assert_eq!(client.session.next_timeout(), None);
+    settle(&mut client, &mut server);
+    assert!(
+        streams
+            .iter()
+            .all(|stream| !client.session.incoming.contains_key(stream))
+    );
+}
+
+#[test]
+fn an_alias_used_for_two_live_tracks_closes_the_session() {
+    let (mut client, mut server) = pair();
+    client
+        .session
+        .request(&mut client.streams, publish(3))
+        .expect("asked");
+    client
+        .session
+        .request(&mut client.streams, publish(3))
+        .expect("asked");
+    settle(&mut client, &mut server);
+    assert_eq!(
+        server.error.map(|error| error.code()),
+        Some(CloseCode::DUPLICATE_TRACK_ALIAS)
+    );
+}
+
+#[test]
+fn an_alias_is_free_again_after_publish_done() {
+    let (mut client, mut server) = pair();
+    let first = client
+        .session
+        .request(&mut client.streams, publish(3))
+        .expect("asked");
+    let done = PublishDone {
+        status: DoneCode::TRACK_ENDED,
+        stream_count: 0,
+        reason: String::new(),
+    };
+    client
+        .session
+        .send(&mut client.streams, first, &Message::PublishDone(done))
+        .expect("sent");
+    settle(&mut client, &mut server);
+    client
+        .session
+        .request(&mut client.streams, publish(3))
+        .expect("asked");
+    settle(&mut client, &mut server);
+    assert_eq!(server.error, None);
+}
+
+#[test]
+fn cancelling_ends_the_request_on_both_sides() {
+    let (mut client, mut server) = pair();
+    let asked = client
+        .session
+        .request(&mut client.streams, subscribe())
+        .expect("asked");
+    settle(&mut client, &mut server);
+    server.next();
+    client
+        .session
+        .cancel(&mut client.streams, asked, ResetCode::CANCELLED);
+    settle(&mut client, &mut server);
+    assert_eq!(
+        server.next(),
+        SessionEvent::Ended {
+            id: asked,
+            how: Ended::Cancelled(1)
+        }
+    );
+    assert!(!server.session.has_request(asked));
+    assert!(server.session.streams.is_empty() && client.session.streams.is_empty());
+}
+
+#[test]
+fn a_refusal_is_an_error_and_the_end() {
+    let (mut client, mut server) = pair();
+    let asked = client
+        .session
+        .request(&mut client.streams, subscribe())
+        .expect("asked");
+    settle(&mut client, &mut server);
+    server.session.refuse(
+        &mut server.streams,
+        asked,
+        RequestErrorCode::DOES_NOT_EXIST,
+        "no such track",
+    );
+    settle(&mut client, &mut server);
+    assert!(matches!(
+        client.next(),
+        SessionEvent::Message {
+            message: Message::RequestError(_),
+            ..
+        }
+    ));
+    assert_eq!(
+        client.next(),
+        SessionEvent::Ended {
+            id: asked,
+            how: Ended::Finished
+        }
+    );
+}
+
+#[test]
+fn broken_rules_close_the_session() {
+    let namespaces = NamespaceRequest {
+        request_id: 0,
+        namespace: Namespace::empty(),
+        parameters: Parameters {
+            authorization_tokens: vec![Token::UseAlias { alias: 1 }],
+            ..Parameters::default()
+        },
+    };
+    let mut alias = Vec::new();
+    assert!(Message::SubscribeNamespace(namespaces).encode(&mut alias));
+    for (bytes, code) in [
+        (&[7, 0, 1, 0][..], CloseCode::PROTOCOL_VIOLATION),
+        (&[0x01, 0, 0], CloseCode::PROTOCOL_VIOLATION),
+        (&alias, CloseCode::UNKNOWN_AUTH_TOKEN_ALIAS),
+    ] {
+        let (mut client, mut server) = pair();
+        raw_request(&mut client, bytes);
+        settle(&mut client, &mut server);
+        assert_eq!(server.error.map(|error| error.code()), Some(code));
+    }
+    for bytes in [&[0x01][..], &[0x16, 0, 0], &[0xaf, 0, 0, 0]] {
+        let (mut client, mut server) = pair();
+        let stream = client.streams.open(Dir::Uni).expect("credit");
+        client.streams.write(stream, bytes).expect("open");
+        settle(&mut client, &mut server);
+        assert_eq!(
+            server.error.map(|error| error.code()),
+            Some(CloseCode::PROTOCOL_VIOLATION)
+        );
+    }
+}
+
+#[test]
+fn a_closed_control_stream_closes_the_session() {
+    let (mut client, mut server) = pair();
+    client
+        .streams
+        .finish(StreamId::new(Side::Client, Dir::Uni, 0))
+        .expect("open");
+    settle(&mut client, &mut server);
+    assert_eq!(
+        server.error.map(|error| error.code()),
+        Some(CloseCode::PROTOCOL_VIOLATION)
+    );
+}
+
+#[test]
+fn padding_is_thrown_away() {
+    let (mut client, mut server) = pair();
+    let stream = client.streams.open(Dir::Uni).expect("credit");
+    let mut bytes = Vec::new();
+    crate::moqt::varint::put(&mut bytes, 0x132b_3e28);
+    bytes.resize(5000, 0);
+    client.streams.write(stream, &bytes).expect("open");
+    client.streams.finish(stream).expect("open");
+    settle(&mut client, &mut server);
+    assert_eq!((server.session.poll_event(), server.error), (None, None));
+    assert!(!server.session.incoming.contains_key(&stream));
+}
+
+#[test]
+fn going_away_refuses_what_comes_after() {
+    let (mut client, mut server) = pair();
+    client
+        .session
+        .request(&mut client.streams, subscribe())
+        .expect("asked");
+    settle(&mut client, &mut server);
+    server.next();
+    server
+        .session
+        .go_away(&mut server.streams, b"moqt://other/", 500)
+        .expect("sent");
+    client
+        .session
+        .request(&mut client.streams, subscribe())
+        .expect("asked");
+    settle(&mut client, &mut server);
+    let SessionEvent::GoAway(message) = client.next() else {
+        panic!("no GOAWAY");
+    };
+    assert_eq!((message.timeout, message.request_id), (500, Some(2)));
+    let SessionEvent::Message {
+        id: RequestId(2),
+        message: Message::RequestError(error),
+    } = client.next()
+    else {
+        panic!("not refused");
+    };
+    assert_eq!(error.code, RequestErrorCode::GOING_AWAY);
+    assert_eq!(
+        client.session.request(&mut client.streams, subscribe()),
+        Err(SessionError::Closed)
+    );
+}
+
+#[test]
+fn requests_beyond_the_stream_limit_wait_for_credit() {
+    let (mut client, mut server) = pair();
+    for _ in 0..120 {
+        client
+            .session
+            .request(&mut client.streams, subscribe())
+            .expect("asked");
+    }
+    assert_eq!(client.session.queued.len(), 20);
+    settle(&mut client, &mut server);
+    while let Some(event) = server.session.poll_event() {
+        if let SessionEvent::Request { id, .. } = event {
+            server.session.refuse(
+                &mut server.streams,
+                id,
+                RequestErrorCode::DOES_NOT_EXIST,
+                "",
+            );
+        }
+    }
+    settle(&mut client, &mut server);
+    while let Some(event) = client.session.poll_event() {
+        if let SessionEvent::Ended { id, .. } = event {
+            client.session.finish(&mut client.streams, id);
+        }
+    }
+    settle(&mut client, &mut server);
+    assert!(client.session.queued.is_empty());
+}
+
+#[test]
+fn a_peer_that_does_not_read_makes_no_backlog() {
+    let (mut client, mut server) = pair();
+    client
+        .session
+        .request(&mut client.streams, subscribe())
+        .expect("asked");
+    settle(&mut client, &mut server);
+    let long = Message::Namespace(Namespace::new([vec![b'x'; 4000]]).expect("valid"));
+    let sent = (0..1000)
+        .take_while(|_| {
+            server
+                .session
+                .send(&mut server.streams, RequestId(0), &long)
+                .is_ok()
+        })
+        .count();
+    assert!(sent < 70, "{sent}");
+}
+
+#[test]
+fn an_idle_session_is_small() {
+    let (client, _) = pair();
+    assert!(size_of::<Session>() < 1024, "{}", size_of::<Session>());
+    assert!(client.session.events.capacity() < 16);
+    let ok = RequestOk::default();
+    assert!(ok.properties.as_bytes().is_empty());
+}
