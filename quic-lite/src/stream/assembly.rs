@@ -1,6 +1,6 @@
 //! Received bytes that the application has not taken yet (RFC 9000 §2.2).
 //!
-//! One allocation per frame with new bytes; overlaps keep the first bytes. Neighbours that are small
+//! One allocation per frame of new bytes; overlaps keep the first bytes. Neighbours that are small
 //! are merged once in a while, so that a peer who cuts its data into single bytes costs memory in
 //! proportion to the bytes and the gaps between them (§21.7). The number of gaps is bounded by
 //! the caller, see [`Assembly::gaps`].
@@ -30,24 +30,15 @@ impl Assembly {
     /// Takes the bytes of `data` that are new; false when there are none.
     pub(super) fn insert(&mut self, offset: u64, data: &[u8]) -> bool {
         let range = offset..offset + data.len() as u64;
-        let (Some(first), Some(last)) = (
-            self.received.gaps(range.clone()).next(),
-            self.received.gaps(range.clone()).last(),
-        ) else {
-            return false;
-        };
-        let at = |position: u64| (position - offset) as usize;
-        let fresh = Chunk::from(&data[at(first.start)..at(last.end)]);
-        let base = first.start;
         for gap in self.received.gaps(range.clone()) {
-            let part = (gap.start - base) as usize..(gap.end - base) as usize;
-            self.chunks.insert(gap.start, fresh.slice(part));
+            // A copy for each gap: a few new bytes must not keep a whole frame of known ones.
+            let fresh = &data[(gap.start - offset) as usize..(gap.end - offset) as usize];
+            self.chunks.insert(gap.start, Chunk::from(fresh));
         }
-        self.received.insert(range);
         if self.chunks.len() > MERGE_FROM.max(2 * self.merged) {
             self.merge();
         }
-        true
+        self.received.insert(range)
     }
 
     /// Notes bytes that nobody wants.
@@ -90,32 +81,108 @@ impl Assembly {
         self.received.len().saturating_sub(1)
     }
 
-    /// How many pieces are kept.
-    #[cfg(test)]
-    pub(super) fn pieces(&self) -> usize {
-        self.chunks.len()
+    fn merge(&mut self) {
+        let mut chunks = core::mem::take(&mut self.chunks).into_iter().peekable();
+        while let Some((at, first)) = chunks.next() {
+            let mut run = Run::One(first);
+            while let Some((_, next)) =
+                chunks.next_if(|(next_at, next)| run.takes(at, *next_at, next))
+            {
+                run = run.with(&next);
+            }
+            self.chunks.insert(at, run.into_chunk());
+        }
+        self.merged = self.chunks.len();
+    }
+}
+
+/// Neighbours being merged; a chunk that stays alone is not copied.
+enum Run {
+    One(Chunk),
+    Many(Vec<u8>),
+}
+
+impl Run {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::One(chunk) => chunk,
+            Self::Many(bytes) => bytes,
+        }
     }
 
-    fn merge(&mut self) {
-        let mut merged = BTreeMap::new();
-        let mut run: Vec<u8> = Vec::new();
-        let mut run_at = 0;
-        let mut flush = |at: u64, run: &mut Vec<u8>| {
-            if !run.is_empty() {
-                merged.insert(at, Chunk::from(run.as_slice()));
-                run.clear();
-            }
+    fn takes(&self, at: u64, next_at: u64, next: &Chunk) -> bool {
+        let len = self.as_slice().len();
+        next_at == at + len as u64 && len + next.len() <= MERGED_SIZE
+    }
+
+    fn with(self, next: &Chunk) -> Self {
+        let mut bytes = match self {
+            Self::One(chunk) => chunk.to_vec(),
+            Self::Many(bytes) => bytes,
         };
-        for (at, chunk) in core::mem::take(&mut self.chunks) {
-            let touches = run_at + run.len() as u64 == at;
-            if !touches || run.len() + chunk.len() > MERGED_SIZE {
-                flush(run_at, &mut run);
-                run_at = at;
-            }
-            run.extend_from_slice(&chunk);
+        bytes.extend_from_slice(next);
+        Self::Many(bytes)
+    }
+
+    fn into_chunk(self) -> Chunk {
+        match self {
+            Self::One(chunk) => chunk,
+            Self::Many(bytes) => Chunk::from(bytes),
         }
-        flush(run_at, &mut run);
-        self.merged = merged.len();
-        self.chunks = merged;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_bytes_in_order_are_merged() {
+        let mut assembly = Assembly::default();
+        for at in 0..20_000 {
+            assert!(assembly.insert(at, &[at as u8]));
+            assert!(
+                assembly.chunks.len() < 64,
+                "{} pieces at {at}",
+                assembly.chunks.len()
+            );
+        }
+        let mut at = 0;
+        while let Some(chunk) = assembly.take_at(at, 1000) {
+            assert!(
+                chunk
+                    .iter()
+                    .enumerate()
+                    .all(|(i, byte)| *byte == (at + i as u64) as u8)
+            );
+            at += chunk.len() as u64;
+        }
+        assert_eq!(at, 20_000);
+    }
+
+    #[test]
+    fn single_bytes_in_reverse_are_merged() {
+        let mut assembly = Assembly::default();
+        for at in (0..20_000).rev() {
+            assert!(assembly.insert(at, &[1]));
+            assert!(assembly.chunks.len() < 64);
+        }
+        assert!(assembly.is_complete_to(20_000) && assembly.gaps() == 0);
+    }
+
+    #[test]
+    fn the_first_bytes_at_an_offset_stay() {
+        let mut assembly = Assembly::default();
+        assert!(assembly.insert(2, &[2, 2]));
+        assert!(assembly.insert(0, &[9; 6]));
+        assert!(!assembly.insert(1, &[7; 4]));
+        let bytes: Vec<u8> = core::iter::from_fn(|| assembly.take_any())
+            .flat_map(|(_, c)| c.to_vec())
+            .collect();
+        assert_eq!(bytes, [9, 9, 2, 2, 9, 9]);
+        assert!(
+            !assembly.insert(0, &[1; 6]),
+            "delivered bytes are not taken twice"
+        );
     }
 }

@@ -122,8 +122,10 @@ impl RecvStream {
             into[n..n + chunk.len()].copy_from_slice(&chunk);
             n += chunk.len();
         }
+        if n > 0 {
+            return Read::Bytes(n);
+        }
         match self.end_of_reading() {
-            _ if n > 0 => Read::Bytes(n),
             Some(ReadChunk::Reset(code)) => Read::Reset(code),
             Some(_) => Read::Finished,
             None => Read::Blocked,
