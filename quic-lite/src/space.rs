@@ -1,7 +1,7 @@
 //! Packet number spaces: their names, and where their numbers come from. RFC 9000 §12.3.
 //!
-//! [`received`] is what a space knows of the packets that arrived and when it acknowledges them.
-//! What it knows of the packets that were sent is in [`crate::recovery`].
+//! [`Space`] is what a space knows of the packets that arrived, and when it acknowledges them. What it
+//! knows of the packets that were sent is in [`crate::recovery`].
 
 mod received;
 

@@ -6,17 +6,6 @@
 
 use crate::wire::frame::EcnCounts;
 
-/// The ECN field of an IP packet that is ECN-capable (RFC 3168).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ecn {
-    /// ECT(1): capable.
-    Ect1 = 0b01,
-    /// ECT(0): capable.
-    Ect0 = 0b10,
-    /// CE: some router was congested.
-    Ce = 0b11,
-}
-
 /// What is known of ECN on a path (states of RFC 9000 A.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EcnState {

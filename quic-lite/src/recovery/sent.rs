@@ -173,14 +173,6 @@ impl SentPackets {
         self.len() == 0
     }
 
-    /// Gives back all memory.
-    pub fn clear(&mut self) {
-        *self = Self {
-            frames_base: self.frames_base + self.frames.len() as u64,
-            ..Self::default()
-        };
-    }
-
     fn tidy(&mut self) {
         while self.entries.front().is_some_and(|entry| entry.removed) {
             self.entries.pop_front();

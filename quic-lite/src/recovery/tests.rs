@@ -8,7 +8,6 @@ mod timeout;
 
 use core::ops::RangeInclusive;
 
-use super::ecn::Ecn;
 use super::*;
 use crate::error::TransportError;
 use crate::range_set::RangeSet;

@@ -135,14 +135,6 @@ fn marks_that_are_not_reported_end_marking() {
     assert!(!sender.recovery.marks_ecn());
 }
 
-#[test]
-fn the_ip_header_has_two_bits_for_ecn() {
-    assert_eq!(
-        [Ecn::Ect1, Ecn::Ect0, Ecn::Ce].map(|ecn| ecn as u8),
-        [1, 2, 3]
-    );
-}
-
 /// RFC 9000 §9.4.
 #[test]
 fn packets_of_the_old_path_say_nothing_of_the_new_one() {
