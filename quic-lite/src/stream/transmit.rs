@@ -18,7 +18,8 @@ use crate::wire::writer::Writer;
 const UNSTALL_PER_PACKET: usize = 8;
 
 impl Streams {
-    /// Whether [`Self::write_frames`] has something to write.
+    /// Whether to call [`Self::write_frames`]. It may then find that all of it has become pointless and
+    /// write nothing, after which this is false.
     pub fn has_pending(&self) -> bool {
         !self.control.is_empty() || self.queue.has_any(self.credit.available())
     }

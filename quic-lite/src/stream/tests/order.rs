@@ -113,3 +113,22 @@ fn what_the_kernel_has_sent_is_not_sent_again_unless_lost() {
     client.on_acked(&own[0]);
     assert_eq!(events(&mut client), [StreamEvent::Finished(id)]);
 }
+
+#[test]
+fn a_call_that_writes_nothing_leaves_nothing_pending() {
+    let config = StreamConfig {
+        stream_window: 1 << 20,
+        ..small_config()
+    };
+    let mut client = streams(Side::Client, &config);
+    for id in open::<8>(&mut client, Dir::Uni) {
+        client.write_at(id, 2000, Chunk::from(vec![1; 10])).unwrap();
+    }
+    assert!(client.has_pending());
+    assert_eq!(drain(&mut client), [SentFrame::DataBlocked]);
+    client
+        .on_max_data(&crate::wire::frame::MaxData { maximum_data: 2001 })
+        .unwrap();
+    assert_eq!(of_streams(&drain(&mut client)).len(), 1);
+    assert!(!client.has_pending());
+}
