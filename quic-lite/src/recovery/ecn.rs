@@ -6,6 +6,38 @@
 
 use crate::wire::frame::EcnCounts;
 
+/// The ECN codepoint of an IP packet (RFC 3168 §5); none is Not-ECT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ecn {
+    /// ECT(0): this sender understands ECN.
+    Ect0,
+    /// ECT(1).
+    Ect1,
+    /// A router on the path is congested.
+    Ce,
+}
+
+impl Ecn {
+    /// The codepoint in the low two bits of the traffic class.
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        match bits & 0b11 {
+            0b01 => Some(Self::Ect1),
+            0b10 => Some(Self::Ect0),
+            0b11 => Some(Self::Ce),
+            _ => None,
+        }
+    }
+
+    /// Its bits in the traffic class.
+    pub const fn bits(self) -> u8 {
+        match self {
+            Self::Ect1 => 0b01,
+            Self::Ect0 => 0b10,
+            Self::Ce => 0b11,
+        }
+    }
+}
+
 /// What is known of ECN on a path (states of RFC 9000 A.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EcnState {
@@ -243,6 +275,18 @@ mod tests {
         let (mut validation, _) = marked(3);
         validation.on_repeated_pto();
         assert!(!validation.marks());
+    }
+
+    /// RFC 3168 §5.
+    #[test]
+    fn codepoints_are_the_low_two_bits_of_the_traffic_class() {
+        assert_eq!(Ecn::from_bits(0b1011_1000), None);
+        for bits in 1..=3 {
+            assert_eq!(
+                Ecn::from_bits(0b1010_0000 | bits).map(Ecn::bits),
+                Some(bits)
+            );
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@
 use core::time::Duration;
 
 use super::SpaceId;
-use crate::connection::Ecn;
 use crate::range_set::RangeSet;
+use crate::recovery::ecn::Ecn;
 use crate::time::Time;
 use crate::wire::frame::EcnCounts;
 use crate::wire::packet_number::PacketNumber;
