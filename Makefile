@@ -1,0 +1,42 @@
+# Two commands on a fresh machine with rustup: `make demo` and `make test`.
+CACHE ?= $(or $(QUIC_RELAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quic-relay)
+RELAY = target/release/quic-relay
+
+.PHONY: demo test check build foreign fuzz clean
+
+## everything it needs, then the lab with the real clip: three subscribers, each bit for bit
+demo: build
+	@tests/demo $(RELAY)
+
+## everything it needs, then all tests, those against foreign stacks included
+test:
+	@.ci/setup test
+	cargo build --release --locked
+	cargo test --locked --workspace
+	cargo test --locked --manifest-path fuzz/Cargo.toml
+	$(MAKE) foreign
+
+## the release build of the program
+build:
+	@.ci/setup demo
+	cargo build --release --locked -p quic-relay
+
+## quinn, quiche, moq-test-client, moq-pub, moq-sub and a moq-net client against ours
+foreign:
+	CARGO_TARGET_DIR="$(CACHE)/foreign-target" cargo test --locked --manifest-path tests/foreign/Cargo.toml
+	tests/foreign/moq.sh "$(CACHE)" $(RELAY)
+
+## formatting, lints, no_std, documentation
+check:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo check --locked -p quic-lite --no-default-features
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+## each fuzz target for SECONDS (needs cargo-fuzz and a nightly toolchain)
+SECONDS ?= 20
+fuzz:
+	cd fuzz && for target in $$(cargo +nightly fuzz list); do cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS) || exit 1; done
+
+clean:
+	cargo clean
