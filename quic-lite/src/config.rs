@@ -5,7 +5,9 @@
 
 use core::time::Duration;
 
-use crate::recovery::Congestion;
+use crate::recovery::{Congestion, RecoveryConfig};
+use crate::stream::StreamConfig;
+use crate::wire::transport_parameters::TransportParameters;
 
 /// Transport settings of a connection, for both roles.
 #[derive(Clone, Debug)]
@@ -93,4 +95,52 @@ impl Default for Config {
             key_update_interval: u64::MAX,
         }
     }
+}
+
+impl Config {
+    /// What is declared to the peer (RFC 9000 §18.2); connection IDs are the connection's to add.
+    pub(crate) fn transport_parameters(&self) -> TransportParameters {
+        TransportParameters {
+            max_idle_timeout: millis(self.max_idle_timeout),
+            initial_max_data: self.initial_connection_window,
+            initial_max_stream_data_bidi_local: self.initial_stream_window,
+            initial_max_stream_data_bidi_remote: self.initial_stream_window,
+            initial_max_stream_data_uni: self.initial_stream_window,
+            initial_max_streams_bidi: self.max_bidi_streams,
+            initial_max_streams_uni: self.max_uni_streams,
+            max_ack_delay: millis(self.max_ack_delay),
+            active_connection_id_limit: self.active_connection_id_limit,
+            max_datagram_frame_size: self.max_datagram_frame_size,
+            min_ack_delay: self
+                .min_ack_delay
+                .map(|delay| u64::try_from(delay.as_micros()).unwrap_or(u64::MAX)),
+            ..TransportParameters::default()
+        }
+    }
+
+    pub(crate) fn recovery(&self) -> RecoveryConfig {
+        RecoveryConfig {
+            initial_rtt: self.initial_rtt,
+            congestion: self.congestion,
+            mtu_discovery: self.mtu_discovery.then_some(self.max_udp_payload),
+            ecn: self.ecn,
+            ..RecoveryConfig::default()
+        }
+    }
+
+    pub(crate) const fn streams(&self) -> StreamConfig {
+        StreamConfig {
+            connection_window: self.initial_connection_window,
+            max_connection_window: self.max_connection_window,
+            stream_window: self.initial_stream_window,
+            max_stream_window: self.max_stream_window,
+            max_streams_bidi: self.max_bidi_streams,
+            max_streams_uni: self.max_uni_streams,
+            send_buffer: self.send_buffer,
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

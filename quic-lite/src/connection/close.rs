@@ -24,7 +24,13 @@ impl Close {
         let (error, reason) = match error {
             ConnectionError::Transport(error) => {
                 let frame_type = error.frame_type;
-                (CloseError::Transport { code: error.code, frame_type }, error.reason)
+                (
+                    CloseError::Transport {
+                        code: error.code,
+                        frame_type,
+                    },
+                    error.reason,
+                )
             }
             ConnectionError::Application { code, reason } => {
                 (CloseError::Application { code: *code }, reason.as_str())
@@ -32,7 +38,12 @@ impl Close {
             _ => return None,
         };
         let reason = reason.as_bytes().iter().take(MAX_REASON).copied().collect();
-        Some(Self { error, reason, due: true, arrivals: 0 })
+        Some(Self {
+            error,
+            reason,
+            due: true,
+            arrivals: 0,
+        })
     }
 
     /// Whether the frame is to be sent now.
@@ -57,9 +68,18 @@ impl Close {
             // RFC 9000 §10.2.3: before 1-RTT the application's words could be read by others.
             (CloseError::Application { .. }, SpaceId::Initial | SpaceId::Handshake) => {
                 let code = TransportErrorCode::APPLICATION_ERROR;
-                ConnectionClose { error: CloseError::Transport { code, frame_type: 0 }, reason: &[] }
+                ConnectionClose {
+                    error: CloseError::Transport {
+                        code,
+                        frame_type: 0,
+                    },
+                    reason: &[],
+                }
             }
-            (error, _) => ConnectionClose { error, reason: &self.reason },
+            (error, _) => ConnectionClose {
+                error,
+                reason: &self.reason,
+            },
         }
     }
 }
@@ -68,7 +88,11 @@ impl Close {
 pub fn peer_error(frame: &ConnectionClose<'_>) -> ConnectionError {
     let reason = String::from_utf8_lossy(frame.reason).into_owned();
     match frame.error {
-        CloseError::Transport { code, frame_type } => ConnectionError::PeerTransport { code, frame_type, reason },
+        CloseError::Transport { code, frame_type } => ConnectionError::PeerTransport {
+            code,
+            frame_type,
+            reason,
+        },
         CloseError::Application { code } => ConnectionError::PeerApplication { code, reason },
     }
 }
@@ -76,7 +100,10 @@ pub fn peer_error(frame: &ConnectionClose<'_>) -> ConnectionError {
 /// The idle timeout in force: the smaller of both sides', zero meaning none, but never so short that one
 /// loss ends the connection (RFC 9000 §10.1).
 pub fn idle_timeout(ours: Duration, peers: Duration, pto: Duration) -> Option<Duration> {
-    let agreed = [ours, peers].into_iter().filter(|timeout| !timeout.is_zero()).min()?;
+    let agreed = [ours, peers]
+        .into_iter()
+        .filter(|timeout| !timeout.is_zero())
+        .min()?;
     Some(agreed.max(pto.saturating_mul(3)))
 }
 
@@ -115,7 +142,10 @@ mod tests {
 
     #[test]
     fn an_application_close_is_hidden_before_1_rtt() {
-        let error = ConnectionError::Application { code: 7, reason: "secret".into() };
+        let error = ConnectionError::Application {
+            code: 7,
+            reason: "secret".into(),
+        };
         let close = Close::new(&error).unwrap();
         let early = close.frame(SpaceId::Handshake);
         assert!(early.is_transport() && early.reason.is_empty());
@@ -127,9 +157,18 @@ mod tests {
     fn the_smaller_nonzero_idle_timeout_counts_but_not_below_three_ptos() {
         let seconds = Duration::from_secs;
         assert_eq!(idle_timeout(seconds(0), seconds(0), seconds(1)), None);
-        assert_eq!(idle_timeout(seconds(0), seconds(9), seconds(1)), Some(seconds(9)));
-        assert_eq!(idle_timeout(seconds(30), seconds(9), seconds(1)), Some(seconds(9)));
-        assert_eq!(idle_timeout(seconds(30), seconds(9), seconds(5)), Some(seconds(15)));
+        assert_eq!(
+            idle_timeout(seconds(0), seconds(9), seconds(1)),
+            Some(seconds(9))
+        );
+        assert_eq!(
+            idle_timeout(seconds(30), seconds(9), seconds(1)),
+            Some(seconds(9))
+        );
+        assert_eq!(
+            idle_timeout(seconds(30), seconds(9), seconds(5)),
+            Some(seconds(15))
+        );
     }
 
     #[test]

@@ -60,7 +60,10 @@ impl CryptoReceive {
 
     fn keep(&mut self, frame: &Crypto<'_>) -> Result<(), TransportError> {
         let end = frame.offset.saturating_add(frame.data.len() as u64);
-        let longer = self.ahead.get(&frame.offset).is_none_or(|old| old.len() < frame.data.len());
+        let longer = self
+            .ahead
+            .get(&frame.offset)
+            .is_none_or(|old| old.len() < frame.data.len());
         if frame.data.is_empty() || !longer {
             return Ok(());
         }
@@ -68,7 +71,11 @@ impl CryptoReceive {
         // RFC 9000 §7.5: at least 4096 bytes must fit; what is far ahead or in crumbs is an attack.
         if end - self.read > MAX_AHEAD || bytes > MAX_BUFFERED || self.ahead.len() >= MAX_PIECES {
             let reason = "more CRYPTO data than is buffered";
-            return Err(TransportError::new(TransportErrorCode::CRYPTO_BUFFER_EXCEEDED, frame_type::CRYPTO, reason));
+            return Err(TransportError::new(
+                TransportErrorCode::CRYPTO_BUFFER_EXCEEDED,
+                frame_type::CRYPTO,
+                reason,
+            ));
         }
         let old = self.ahead.insert(frame.offset, frame.data.to_vec());
         self.ahead_bytes = bytes - old.map_or(0, |old| old.len());
@@ -78,11 +85,6 @@ impl CryptoReceive {
     /// Whether bytes wait behind a hole. TLS moving on with such bytes left is a violation.
     pub fn has_gap(&self) -> bool {
         !self.ahead.is_empty()
-    }
-
-    /// How many bytes were delivered.
-    pub const fn delivered(&self) -> u64 {
-        self.read
     }
 }
 
@@ -116,16 +118,29 @@ impl CryptoSend {
     /// Writes as many frames as fit.
     pub fn write_frames(&mut self, out: &mut Writer<'_>, sent: &mut Vec<SentFrame>) {
         while let Some(range) = self.pending.first() {
-            let Some(room) = data_that_fits(range.start, out.remaining()) else { return };
+            let Some(room) = data_that_fits(range.start, out.remaining()) else {
+                return;
+            };
             let len = (range.end - range.start).min(room);
             let from = usize::try_from(range.start - self.base).unwrap_or(usize::MAX);
             let to = from.saturating_add(usize::try_from(len).unwrap_or(usize::MAX));
-            let Some(data) = self.bytes.get(from..to) else { return };
-            if Frame::Crypto(Crypto { offset: range.start, data }).encode(out).is_err() {
+            let Some(data) = self.bytes.get(from..to) else {
+                return;
+            };
+            if Frame::Crypto(Crypto {
+                offset: range.start,
+                data,
+            })
+            .encode(out)
+            .is_err()
+            {
                 return;
             }
             self.pending.remove(range.start..range.start + len);
-            sent.push(SentFrame::Crypto { offset: range.start, len });
+            sent.push(SentFrame::Crypto {
+                offset: range.start,
+                len,
+            });
         }
     }
 
@@ -177,7 +192,11 @@ const MAX_PIECES: usize = 128;
 mod tests {
     use super::*;
 
-    fn receive(crypto: &mut CryptoReceive, offset: u64, data: &[u8]) -> Result<Vec<u8>, TransportError> {
+    fn receive(
+        crypto: &mut CryptoReceive,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<Vec<u8>, TransportError> {
         let mut got = Vec::new();
         crypto.on_frame(&Crypto { offset, data }, |bytes| {
             got.extend_from_slice(bytes);
@@ -195,14 +214,17 @@ mod tests {
         assert_eq!(receive(&mut crypto, 0, b"abc").unwrap(), b"abcdefgh");
         assert_eq!(receive(&mut crypto, 0, b"abcdefghi").unwrap(), b"i");
         assert!(!crypto.has_gap());
-        assert_eq!((crypto.delivered(), crypto.ahead_bytes), (9, 0));
+        assert_eq!((crypto.read, crypto.ahead_bytes), (9, 0));
     }
 
     #[test]
     fn far_offsets_and_crumbs_are_refused() {
         let exceeded = TransportErrorCode::CRYPTO_BUFFER_EXCEEDED;
         let mut crypto = CryptoReceive::default();
-        assert_eq!(receive(&mut crypto, 1 << 61, b"x").unwrap_err().code, exceeded);
+        assert_eq!(
+            receive(&mut crypto, 1 << 61, b"x").unwrap_err().code,
+            exceeded
+        );
         assert!(receive(&mut crypto, MAX_AHEAD - 1, b"x").is_ok());
         let crumbs = (1..1000).try_for_each(|at| receive(&mut crypto, at * 2, b"x").map(drop));
         assert_eq!(crumbs.unwrap_err().code, exceeded);
@@ -216,7 +238,16 @@ mod tests {
         while crypto.has_pending() {
             crypto.write_frames(&mut Writer::new(&mut buffer[..40]), &mut sent);
         }
-        let total: u64 = sent.iter().map(|frame| if let SentFrame::Crypto { len, .. } = frame { *len } else { 0 }).sum();
+        let total: u64 = sent
+            .iter()
+            .map(|frame| {
+                if let SentFrame::Crypto { len, .. } = frame {
+                    *len
+                } else {
+                    0
+                }
+            })
+            .sum();
         assert_eq!(total, 100);
         crypto.on_acked(10, 20);
         crypto.on_lost(0, 40);

@@ -8,6 +8,8 @@ use core::mem;
 use std::collections::VecDeque;
 
 use crate::stream::Chunk;
+use crate::wire::frame::Datagram;
+use crate::wire::writer::Writer;
 
 /// Why a datagram was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +46,12 @@ pub struct DatagramQueue {
 impl DatagramQueue {
     /// An empty queue with its bounds; what it costs to keep a datagram counts as bytes too.
     pub const fn new(max_bytes: usize, max_count: usize) -> Self {
-        Self { queue: VecDeque::new(), bytes: 0, max_bytes, max_count }
+        Self {
+            queue: VecDeque::new(),
+            bytes: 0,
+            max_bytes,
+            max_count,
+        }
     }
 
     /// Whether `len` more bytes fit.
@@ -74,21 +81,34 @@ impl DatagramQueue {
         dropped + u64::from(self.push(datagram).is_err())
     }
 
-    /// The next datagram.
-    pub fn front(&self) -> Option<&Chunk> {
-        self.queue.front()
-    }
-
-    /// Takes the next datagram. An idle queue holds no memory.
+    /// Takes the next datagram.
     pub fn pop(&mut self) -> Option<Chunk> {
         let datagram = self.queue.pop_front()?;
         self.bytes -= cost(datagram.len());
         Some(datagram)
     }
 
+    /// Writes DATAGRAM frames as long as they fit, and lets go of those longer than `max`, which fit no
+    /// packet of this path any more. Returns how many were written and dropped.
+    pub fn write_frames(&mut self, max: usize, out: &mut Writer<'_>) -> (u64, u64) {
+        let (mut written, mut dropped) = (0, 0);
+        while let Some(datagram) = self.queue.front() {
+            if datagram.len() > max {
+                dropped += 1;
+            } else if (Datagram { data: datagram }).encode_with(true, out).is_ok() {
+                written += 1;
+            } else {
+                break;
+            }
+            self.pop();
+        }
+        self.release();
+        (written, dropped)
+    }
+
     /// Gives the memory of an empty queue back.
     pub fn release(&mut self) {
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && self.queue.capacity() > IDLE_CAPACITY {
             drop(mem::take(&mut self.queue));
         }
     }
@@ -115,6 +135,8 @@ const fn cost(len: usize) -> usize {
 }
 
 /// A chunk's handle, and the counters in front of its bytes.
+/// Handles kept allocated when no datagram waits.
+const IDLE_CAPACITY: usize = 16;
 const OVERHEAD: usize = mem::size_of::<Chunk>() + 2 * mem::size_of::<usize>();
 
 #[cfg(test)]
@@ -147,7 +169,9 @@ mod tests {
     fn datagrams_leave_in_order() {
         let mut queue = DatagramQueue::new(1 << 20, 10);
         (0..5).for_each(|len| queue.push(chunk(len)).unwrap());
-        let lengths: Vec<_> = core::iter::from_fn(|| queue.pop()).map(|chunk| chunk.len()).collect();
+        let lengths: Vec<_> = core::iter::from_fn(|| queue.pop())
+            .map(|chunk| chunk.len())
+            .collect();
         assert_eq!(lengths, [0, 1, 2, 3, 4]);
     }
 }

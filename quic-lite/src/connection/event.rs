@@ -6,7 +6,7 @@ use crate::wire::connection_id::ConnectionId;
 
 use super::path::FourTuple;
 
-/// Something happened. The order of events is the order of their causes.
+/// Something happened. Events of streams come after all others but `Closed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The TLS handshake is complete: the peer is who it says, and application data may flow.
@@ -19,7 +19,7 @@ pub enum Event {
     DatagramReceived,
     /// A server gave this token for the next connection to it (RFC 9000 §8.1.3).
     NewToken(Vec<u8>),
-    /// Packets go over another path now (RFC 9000 §9).
+    /// Packets go over another path now (RFC 9000 §9), whose address may still be unproved.
     PathChanged {
         /// The path before.
         old: FourTuple,
@@ -37,6 +37,10 @@ pub enum Event {
     ConnectionIdIssued(ConnectionId),
     /// For the endpoint: this connection ID is no longer in use.
     ConnectionIdRetired(ConnectionId),
+    /// For the endpoint: a datagram that ends with this token is the peer's stateless reset.
+    ResetTokenLearned([u8; 16]),
+    /// For the endpoint: this stateless reset token no longer counts.
+    ResetTokenForgotten([u8; 16]),
     /// The connection is over. Some packets may still be sent; see `is_drained`.
     Closed(ConnectionError),
 }

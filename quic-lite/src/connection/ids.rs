@@ -26,7 +26,12 @@ pub struct LocalIds {
 impl LocalIds {
     /// Starts with the ID of the handshake, sequence number 0. One of length zero stays the only one.
     pub fn new(first: ConnectionId) -> Self {
-        Self { active: vec![(0, first)], pending: Vec::new(), next: 1, limit: 1 }
+        Self {
+            active: vec![(0, first)],
+            pending: Vec::new(),
+            next: 1,
+            limit: 1,
+        }
     }
 
     /// The peer's `active_connection_id_limit`: how many IDs it keeps.
@@ -36,7 +41,7 @@ impl LocalIds {
 
     /// Makes one more ID if the peer may have more. The endpoint must know of it before the peer does.
     pub fn issue(&mut self, rng: &mut Rng) -> Option<ConnectionId> {
-        let len = self.active.first().map_or(0, |(_, cid)| cid.len());
+        let len = self.cid_len();
         if len == 0 || self.active.len() >= self.limit {
             return None;
         }
@@ -55,13 +60,21 @@ impl LocalIds {
         used: &ConnectionId,
     ) -> Result<Option<ConnectionId>, TransportError> {
         if sequence_number >= self.next {
-            return Err(retire_violation("retires a connection ID that was never issued"));
+            return Err(retire_violation(
+                "retires a connection ID that was never issued",
+            ));
         }
-        let Some(at) = self.active.iter().position(|(seq, _)| *seq == sequence_number) else {
+        let Some(at) = self
+            .active
+            .iter()
+            .position(|(seq, _)| *seq == sequence_number)
+        else {
             return Ok(None);
         };
         if self.active[at].1 == *used {
-            return Err(retire_violation("retires the connection ID of its own packet"));
+            return Err(retire_violation(
+                "retires the connection ID of its own packet",
+            ));
         }
         self.pending.retain(|seq| *seq != sequence_number);
         Ok(Some(self.active.remove(at).1))
@@ -79,7 +92,14 @@ impl LocalIds {
 
     /// The ID of the handshake, as long as the peer has not retired it; else the oldest.
     pub fn first(&self) -> ConnectionId {
-        self.active.first().map_or(ConnectionId::EMPTY, |(_, cid)| *cid)
+        self.active
+            .first()
+            .map_or(ConnectionId::EMPTY, |(_, cid)| *cid)
+    }
+
+    /// The length of all our IDs.
+    pub fn cid_len(&self) -> usize {
+        self.first().len()
     }
 
     /// Whether NEW_CONNECTION_ID frames wait to be sent.
@@ -88,7 +108,12 @@ impl LocalIds {
     }
 
     /// Writes the waiting frames that fit.
-    pub fn write_frames(&mut self, key: &ResetKey, out: &mut Writer<'_>, sent: &mut Vec<SentFrame>) {
+    pub fn write_frames(
+        &mut self,
+        key: &ResetKey,
+        out: &mut Writer<'_>,
+        sent: &mut Vec<SentFrame>,
+    ) {
         while let Some(&sequence_number) = self.pending.last() {
             let issued = self.active.iter().find(|(seq, _)| *seq == sequence_number);
             let Some(&(_, connection_id)) = issued else {
@@ -97,7 +122,12 @@ impl LocalIds {
             };
             let stateless_reset_token = key.stateless_reset_token(&connection_id);
             let retire_prior_to = 0;
-            let frame = NewConnectionId { sequence_number, retire_prior_to, connection_id, stateless_reset_token };
+            let frame = NewConnectionId {
+                sequence_number,
+                retire_prior_to,
+                connection_id,
+                stateless_reset_token,
+            };
             if Frame::NewConnectionId(frame).encode(out).is_err() {
                 return;
             }
@@ -136,6 +166,8 @@ pub struct RemoteIds {
     retiring: Vec<u64>,
     /// RETIRE_CONNECTION_ID sent and neither acknowledged nor lost.
     unacknowledged: Vec<u64>,
+    /// Reset tokens that began (true) or ceased to count since somebody asked.
+    token_news: Vec<([u8; 16], bool)>,
 }
 
 impl RemoteIds {
@@ -144,13 +176,18 @@ impl RemoteIds {
         let mut seen = RangeSet::new();
         seen.insert(0..1);
         Self {
-            current: RemoteId { sequence_number: 0, cid: first, token: None },
+            current: RemoteId {
+                sequence_number: 0,
+                cid: first,
+                token: None,
+            },
             spare: Vec::new(),
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             retire_prior_to: 0,
             seen,
             retiring: Vec::new(),
             unacknowledged: Vec::new(),
+            token_news: Vec::new(),
         }
     }
 
@@ -163,6 +200,7 @@ impl RemoteIds {
     pub fn set_first_token(&mut self, token: [u8; 16]) {
         if self.current.sequence_number == 0 {
             self.current.token = Some(token);
+            self.token_news.push((token, true));
         }
     }
 
@@ -174,7 +212,9 @@ impl RemoteIds {
     /// NEW_CONNECTION_ID, or the one that came with `preferred_address` (RFC 9000 §19.15).
     pub fn on_new(&mut self, frame: &NewConnectionId) -> Result<(), TransportError> {
         if self.current.cid.is_empty() {
-            return Err(new_violation("NEW_CONNECTION_ID beside a zero-length connection ID"));
+            return Err(new_violation(
+                "NEW_CONNECTION_ID beside a zero-length connection ID",
+            ));
         }
         let id = RemoteId {
             sequence_number: frame.sequence_number,
@@ -183,12 +223,14 @@ impl RemoteIds {
         };
         self.check_consistent(&id)?;
         let is_new = !self.seen.contains(frame.sequence_number);
-        self.seen.insert(frame.sequence_number..frame.sequence_number + 1);
+        self.seen
+            .insert(frame.sequence_number..frame.sequence_number + 1);
         if is_new && frame.sequence_number < self.retire_prior_to {
             // RFC 9000 §5.1.2: asked to retire it before it came.
             self.retiring.push(frame.sequence_number);
         } else if is_new {
             self.spare.push(id);
+            self.token_news.push((frame.stateless_reset_token, true));
         }
         self.retire_below(frame.retire_prior_to);
         self.check_limits()
@@ -196,10 +238,15 @@ impl RemoteIds {
 
     fn check_consistent(&self, id: &RemoteId) -> Result<(), TransportError> {
         for known in self.spare.iter().chain([&self.current]) {
-            let same = (known.sequence_number == id.sequence_number, known.cid == id.cid);
+            let same = (
+                known.sequence_number == id.sequence_number,
+                known.cid == id.cid,
+            );
             let same_token = known.token.is_none() || known.token == id.token;
             if same.0 != same.1 || (same.0 && !same_token) {
-                return Err(new_violation("connection ID issued twice in different ways"));
+                return Err(new_violation(
+                    "connection ID issued twice in different ways",
+                ));
             }
         }
         Ok(())
@@ -210,14 +257,13 @@ impl RemoteIds {
             return;
         }
         self.retire_prior_to = retire_prior_to;
-        let retiring = &mut self.retiring;
-        self.spare.retain(|id| {
-            let keep = id.sequence_number >= retire_prior_to;
-            if !keep {
-                retiring.push(id.sequence_number);
-            }
-            keep
-        });
+        for id in self
+            .spare
+            .extract_if(.., |id| id.sequence_number < retire_prior_to)
+        {
+            self.retiring.push(id.sequence_number);
+            self.token_news.extend(id.token.map(|token| (token, false)));
+        }
         if self.current.sequence_number < retire_prior_to {
             self.switch();
         }
@@ -227,8 +273,14 @@ impl RemoteIds {
         // RFC 9000 §5.1.1, §5.1.2: more IDs than we offered to keep; or more to retire than the peer
         // acknowledges, or holes between them, which nobody needs.
         let waiting = self.retiring.len() + self.unacknowledged.len();
-        if 1 + self.spare.len() > self.limit || waiting > MAX_RETIRING || self.seen.len() > MAX_HOLES {
-            let (code, frame) = (TransportErrorCode::CONNECTION_ID_LIMIT_ERROR, frame_type::NEW_CONNECTION_ID);
+        if 1 + self.spare.len() > self.limit
+            || waiting > MAX_RETIRING
+            || self.seen.len() > MAX_HOLES
+        {
+            let (code, frame) = (
+                TransportErrorCode::CONNECTION_ID_LIMIT_ERROR,
+                frame_type::NEW_CONNECTION_ID,
+            );
             return Err(TransportError::new(code, frame, "too many connection IDs"));
         }
         Ok(())
@@ -236,17 +288,37 @@ impl RemoteIds {
 
     /// Goes over to an unused ID, for example on a new path (RFC 9000 §9.5). False when there is none.
     pub fn switch(&mut self) -> bool {
-        let oldest = (0..self.spare.len()).min_by_key(|&at| self.spare[at].sequence_number);
-        let Some(at) = oldest else { return false };
+        let Some(at) = self.oldest_spare() else {
+            return false;
+        };
         self.retiring.push(self.current.sequence_number);
+        self.token_news
+            .extend(self.current.token.map(|token| (token, false)));
         self.current = self.spare.remove(at);
         true
+    }
+
+    /// The ID for a packet to an address that is not in use: not the one that ties it to the path in
+    /// use, if there is another (RFC 9000 §9.5). `switch` would go over to it.
+    pub fn for_another_path(&self) -> ConnectionId {
+        self.oldest_spare()
+            .map_or(self.current.cid, |at| self.spare[at].cid)
+    }
+
+    fn oldest_spare(&self) -> Option<usize> {
+        (0..self.spare.len()).min_by_key(|&at| self.spare[at].sequence_number)
+    }
+
+    /// Reset tokens that began (true) or ceased to count since the last call.
+    pub fn take_token_news(&mut self) -> Vec<([u8; 16], bool)> {
+        core::mem::take(&mut self.token_news)
     }
 
     /// Whether `token` is a stateless reset token of an ID in use (RFC 9000 §10.3.1).
     pub fn is_reset_token(&self, token: &[u8; 16]) -> bool {
         let ids = self.spare.iter().chain([&self.current]);
-        ids.filter_map(|id| id.token).fold(false, |found, own| found | equal(&own, token))
+        ids.filter_map(|id| id.token)
+            .fold(false, |found, own| found | equal(&own, token))
     }
 
     /// Whether RETIRE_CONNECTION_ID frames wait to be sent.
@@ -284,15 +356,26 @@ impl RemoteIds {
 
 /// Compares without telling by its time where the first difference is.
 fn equal(a: &[u8; 16], b: &[u8; 16]) -> bool {
-    a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    a.iter()
+        .zip(b)
+        .fold(0, |difference, (a, b)| difference | (a ^ b))
+        == 0
 }
 
 fn retire_violation(reason: &'static str) -> TransportError {
-    TransportError::new(TransportErrorCode::PROTOCOL_VIOLATION, frame_type::RETIRE_CONNECTION_ID, reason)
+    TransportError::new(
+        TransportErrorCode::PROTOCOL_VIOLATION,
+        frame_type::RETIRE_CONNECTION_ID,
+        reason,
+    )
 }
 
 fn new_violation(reason: &'static str) -> TransportError {
-    TransportError::new(TransportErrorCode::PROTOCOL_VIOLATION, frame_type::NEW_CONNECTION_ID, reason)
+    TransportError::new(
+        TransportErrorCode::PROTOCOL_VIOLATION,
+        frame_type::NEW_CONNECTION_ID,
+        reason,
+    )
 }
 
 /// IDs we issue at most; a peer needs one per path and a spare.
@@ -351,7 +434,11 @@ mod tests {
         ids.set_limit(2);
         ids.issue(&mut rng);
         let mut buffer = [0; 100];
-        ids.write_frames(&ResetKey::new([0; 32]), &mut Writer::new(&mut buffer), &mut sent);
+        ids.write_frames(
+            &ResetKey::new([0; 32]),
+            &mut Writer::new(&mut buffer),
+            &mut sent,
+        );
         assert_eq!(sent, [SentFrame::NewConnectionId(1)]);
         assert!(!ids.has_pending());
         ids.on_lost(1);
@@ -392,21 +479,39 @@ mod tests {
         let mut ids = RemoteIds::new(cid(0), 2);
         ids.on_new(&frame(1, 0)).unwrap();
         ids.on_new(&frame(1, 0)).unwrap();
-        assert_eq!(code(ids.on_new(&frame(2, 0))), TransportErrorCode::CONNECTION_ID_LIMIT_ERROR);
+        assert_eq!(
+            code(ids.on_new(&frame(2, 0))),
+            TransportErrorCode::CONNECTION_ID_LIMIT_ERROR
+        );
     }
 
     #[test]
     fn contradictions_close() {
         let mut ids = RemoteIds::new(cid(0), 8);
         ids.on_new(&frame(1, 0)).unwrap();
-        let other_id = NewConnectionId { connection_id: cid(77), ..frame(1, 0) };
-        let same_id = NewConnectionId { connection_id: cid(1), ..frame(2, 0) };
-        let other_token = NewConnectionId { stateless_reset_token: [9; 16], ..frame(1, 0) };
+        let other_id = NewConnectionId {
+            connection_id: cid(77),
+            ..frame(1, 0)
+        };
+        let same_id = NewConnectionId {
+            connection_id: cid(1),
+            ..frame(2, 0)
+        };
+        let other_token = NewConnectionId {
+            stateless_reset_token: [9; 16],
+            ..frame(1, 0)
+        };
         for wrong in [other_id, same_id, other_token] {
-            assert_eq!(code(ids.on_new(&wrong)), TransportErrorCode::PROTOCOL_VIOLATION);
+            assert_eq!(
+                code(ids.on_new(&wrong)),
+                TransportErrorCode::PROTOCOL_VIOLATION
+            );
         }
         let mut empty = RemoteIds::new(ConnectionId::EMPTY, 8);
-        assert_eq!(code(empty.on_new(&frame(1, 0))), TransportErrorCode::PROTOCOL_VIOLATION);
+        assert_eq!(
+            code(empty.on_new(&frame(1, 0))),
+            TransportErrorCode::PROTOCOL_VIOLATION
+        );
     }
 
     #[test]

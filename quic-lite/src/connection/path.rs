@@ -7,7 +7,7 @@
 use core::fmt;
 use std::net::SocketAddr;
 
-use crate::time::Time;
+pub use crate::recovery::ecn::Ecn;
 
 /// The addresses of a path. An unspecified local IP stands for whatever the system chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,38 +37,6 @@ impl FourTuple {
 impl fmt::Display for FourTuple {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}", self.local, self.remote)
-    }
-}
-
-/// The ECN codepoint of an IP packet (RFC 3168 §5); none is Not-ECT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ecn {
-    /// ECT(0): this sender understands ECN.
-    Ect0,
-    /// ECT(1).
-    Ect1,
-    /// A router on the path is congested.
-    Ce,
-}
-
-impl Ecn {
-    /// The codepoint in the low two bits of the traffic class.
-    pub const fn from_bits(bits: u8) -> Option<Self> {
-        match bits & 0b11 {
-            0b01 => Some(Self::Ect1),
-            0b10 => Some(Self::Ect0),
-            0b11 => Some(Self::Ce),
-            _ => None,
-        }
-    }
-
-    /// Its bits in the traffic class.
-    pub const fn bits(self) -> u8 {
-        match self {
-            Self::Ect1 => 0b01,
-            Self::Ect0 => 0b10,
-            Self::Ce => 0b11,
-        }
     }
 }
 
@@ -103,8 +71,6 @@ struct Challenge {
     due: bool,
     /// Whether it went out in a datagram of full size, so that the answer also proves the size.
     padded: bool,
-    /// When validation fails (RFC 9000 §8.2.4).
-    give_up: Time,
 }
 
 impl Path {
@@ -179,13 +145,12 @@ impl Path {
         (self.received, self.sent)
     }
 
-    /// Asks the peer for a proof (RFC 9000 §8.2.1) until `give_up`.
-    pub const fn challenge(&mut self, data: [u8; 8], give_up: Time) {
+    /// Asks the peer for a proof (RFC 9000 §8.2.1).
+    pub const fn challenge(&mut self, data: [u8; 8]) {
         self.challenge = Some(Challenge {
             data,
             due: true,
             padded: false,
-            give_up,
         });
     }
 
@@ -210,11 +175,6 @@ impl Path {
         if let Some(challenge) = &mut self.challenge {
             challenge.due = true;
         }
-    }
-
-    /// When the outstanding validation fails.
-    pub fn gives_up_at(&self) -> Option<Time> {
-        self.challenge.as_ref().map(|challenge| challenge.give_up)
     }
 
     /// Gives the outstanding validation up.
@@ -275,19 +235,12 @@ impl PendingResponses {
         self.0[at] = Some(response);
     }
 
-    /// The oldest answer.
-    pub fn pop(&mut self) -> Option<PendingResponse> {
-        let first = self.0[0].take()?;
-        self.0.rotate_left(1);
-        Some(first)
-    }
-
-    /// Takes the answer that goes over `tuple`, if there is one.
-    pub fn take_for(&mut self, tuple: &FourTuple) -> Option<PendingResponse> {
+    /// Takes the oldest answer whose path is `wanted`.
+    pub fn take_where(&mut self, wanted: impl Fn(&FourTuple) -> bool) -> Option<PendingResponse> {
         let at = self
             .0
             .iter()
-            .position(|slot| slot.is_some_and(|old| old.tuple.matches(tuple)))?;
+            .position(|slot| slot.is_some_and(|old| wanted(&old.tuple)))?;
         let found = self.0[at].take();
         self.0[at..].rotate_left(1);
         found
@@ -331,7 +284,7 @@ mod tests {
     #[test]
     fn only_the_echo_of_the_challenge_validates() {
         let mut path = Path::unvalidated(tuple(1));
-        path.challenge([7; 8], Time::from_micros(9));
+        path.challenge([7; 8]);
         assert_eq!(path.challenge_due(), Some([7; 8]));
         path.on_challenge_sent(true);
         assert_eq!(path.challenge_due(), None);
@@ -345,7 +298,7 @@ mod tests {
     #[test]
     fn a_small_challenge_proves_the_address_only() {
         let mut path = Path::unvalidated(tuple(1));
-        path.challenge([7; 8], Time::from_micros(9));
+        path.challenge([7; 8]);
         path.on_challenge_sent(false);
         assert_eq!(path.on_response([7; 8]), Response::AddressOnly);
     }
@@ -361,7 +314,7 @@ mod tests {
                 received: 1200,
             });
         }
-        let left: Vec<_> = core::iter::from_fn(|| pending.pop())
+        let left: Vec<_> = core::iter::from_fn(|| pending.take_where(|_| true))
             .map(|r| u64::from_le_bytes(r.data))
             .collect();
         assert_eq!(left, [99_996, 99_997, 99_998, 99_999]);
@@ -378,9 +331,10 @@ mod tests {
                 received: 1200,
             });
         }
-        assert_eq!(pending.take_for(&tuple(1)).map(|r| r.data), Some([3; 8]));
-        assert_eq!(pending.take_for(&tuple(1)), None);
-        assert_eq!(pending.pop().map(|r| r.data), Some([2; 8]));
+        let first = |path: &FourTuple| path.matches(&tuple(1));
+        assert_eq!(pending.take_where(first).map(|r| r.data), Some([3; 8]));
+        assert_eq!(pending.take_where(first), None);
+        assert_eq!(pending.take_where(|_| true).map(|r| r.data), Some([2; 8]));
         assert!(pending.is_empty());
     }
 

@@ -93,8 +93,12 @@ impl Streams {
         self.settle_send(id);
     }
 
-    /// False when the packet is full.
-    fn write_control_frames(&mut self, out: &mut Writer<'_>, sent: &mut Vec<SentFrame>) -> bool {
+    /// Writes frames other than STREAM; false when the packet is full.
+    pub fn write_control_frames(
+        &mut self,
+        out: &mut Writer<'_>,
+        sent: &mut Vec<SentFrame>,
+    ) -> bool {
         while let Some(control) = self.control.pop_first() {
             let Some((frame, entry)) = self.control_frame(control) else {
                 continue;
@@ -214,7 +218,8 @@ impl Streams {
         }
     }
 
-    fn write_stream_frames(&mut self, out: &mut Writer<'_>, sent: &mut Vec<SentFrame>) {
+    /// Writes STREAM frames by priority.
+    pub fn write_stream_frames(&mut self, out: &mut Writer<'_>, sent: &mut Vec<SentFrame>) {
         self.unstall();
         while let Some(id) = self.queue.next(self.credit.available()) {
             let Some(stream) = self.send.get_mut(&id) else {
