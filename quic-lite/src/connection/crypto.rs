@@ -23,13 +23,13 @@ pub struct CryptoReceive {
 
 impl CryptoReceive {
     /// Takes a frame; `deliver` gets each run of bytes that is next in order.
-    pub fn on_frame<E: From<TransportError>>(
+    pub fn on_frame(
         &mut self,
         frame: &Crypto<'_>,
-        mut deliver: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut deliver: impl FnMut(&[u8]) -> Result<(), TransportError>,
+    ) -> Result<(), TransportError> {
         if frame.offset > self.read {
-            return Ok(self.keep(frame)?);
+            return self.keep(frame);
         }
         self.deliver(frame.offset, frame.data, &mut deliver)?;
         while let Some((offset, bytes)) = self.ahead.pop_first() {
@@ -43,12 +43,12 @@ impl CryptoReceive {
         Ok(())
     }
 
-    fn deliver<E>(
+    fn deliver(
         &mut self,
         offset: u64,
         bytes: &[u8],
-        deliver: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+        deliver: &mut impl FnMut(&[u8]) -> Result<(), TransportError>,
+    ) -> Result<(), TransportError> {
         let known = usize::try_from(self.read - offset).unwrap_or(usize::MAX);
         let fresh = bytes.get(known..).unwrap_or_default();
         if fresh.is_empty() {

@@ -1,1 +1,12 @@
-//! Two connections back to back.
+//! Two connections back to back on virtual time: each file of `tests/` has one topic.
+
+mod close;
+mod datagram;
+mod handshake;
+mod keys;
+mod migration;
+mod pair;
+mod peer;
+mod transfer;
+
+use pair::{Direction, Pair, Setup};

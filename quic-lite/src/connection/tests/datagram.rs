@@ -1,0 +1,69 @@
+//! DATAGRAM frames (RFC 9221).
+
+use core::time::Duration;
+
+use super::{Pair, Setup};
+use crate::config::Config;
+use crate::connection::{DatagramError, Event};
+
+#[test]
+fn datagrams_arrive_both_ways() {
+    let mut pair = Pair::connected(Setup::default());
+    let max = pair.client.max_datagram_payload().unwrap();
+    for len in [0, 1, 100, max] {
+        pair.client.send_datagram(&vec![1; len]).unwrap();
+        pair.server().send_datagram(&vec![2; len]).unwrap();
+    }
+    assert_eq!(
+        pair.client.send_datagram(&vec![0; max + 1]),
+        Err(DatagramError::TooLarge(max))
+    );
+    pair.run_for(Duration::from_millis(50));
+    for connection in [&mut pair.client, pair.server.as_mut().unwrap()] {
+        let lengths: Vec<_> = core::iter::from_fn(|| connection.receive_datagram())
+            .map(|d| d.len())
+            .collect();
+        assert_eq!(lengths, [0, 1, 100, max]);
+    }
+    let told = pair
+        .server_events
+        .iter()
+        .filter(|event| **event == Event::DatagramReceived);
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn a_peer_without_datagrams_gets_none() {
+    let server = Config {
+        max_datagram_frame_size: 0,
+        ..Config::default()
+    };
+    let mut pair = Pair::connected(Setup {
+        server,
+        ..Setup::default()
+    });
+    assert_eq!(
+        pair.client.send_datagram(b"x"),
+        Err(DatagramError::Unsupported)
+    );
+    pair.server().send_datagram(b"x").unwrap();
+    pair.run_for(Duration::from_millis(50));
+    assert!(pair.client.receive_datagram().is_some());
+}
+
+#[test]
+fn a_full_queue_says_so() {
+    let client = Config {
+        max_queued_datagrams: 3,
+        ..Config::default()
+    };
+    let mut pair = Pair::connected(Setup {
+        client,
+        ..Setup::default()
+    });
+    assert!((0..3).all(|_| pair.client.send_datagram(b"x").is_ok()));
+    assert_eq!(pair.client.send_datagram(b"x"), Err(DatagramError::Full));
+    assert_eq!(pair.client.queued_datagrams().0, 3);
+    pair.run_for(Duration::from_millis(50));
+    assert_eq!(pair.client.queued_datagrams(), (0, 0));
+}

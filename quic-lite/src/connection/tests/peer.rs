@@ -1,0 +1,203 @@
+//! A hostile or odd peer: frames written by hand under the real keys.
+
+use core::time::Duration;
+
+use super::{Pair, Setup};
+use crate::connection::State;
+use crate::error::ConnectionError;
+use crate::protection::{TAG_LEN, seal_packet};
+use crate::range_set::RangeSet;
+use crate::wire::frame::{Ack, Frame, NewConnectionId, PathChallenge, Stream};
+use crate::wire::header::ShortHeader;
+use crate::wire::packet_number::PacketNumber;
+use crate::wire::stream_id::{Dir, Side, StreamId};
+use crate::wire::writer::Writer;
+
+/// Sends a 1-RTT packet with these frames from the client to the server, under the client's keys.
+fn inject(pair: &mut Pair, write: impl FnOnce(&mut Writer<'_>)) {
+    let number = pair.client.packet_numbers().unwrap().allocate();
+    let keys = pair.client.keys().unwrap();
+    let mut buffer = [0; 1400];
+    let mut out = Writer::new(&mut buffer);
+    let header = ShortHeader {
+        destination_cid: pair.client.remote_cid(),
+        spin: false,
+    };
+    let layout = header.encode(keys.phase, number, 4, &mut out).unwrap();
+    write(&mut out);
+    out.put_zeros(TAG_LEN).unwrap();
+    let len = out.len();
+    seal_packet(&mut buffer[..len], layout.pn_offset, number, keys.local).unwrap();
+    let tuple = pair.server().path();
+    let now = pair.now;
+    pair.server().receive(now, tuple, None, &mut buffer[..len]);
+}
+
+fn server_code(pair: &mut Pair) -> String {
+    pair.exchange();
+    match pair.server_error() {
+        Some(ConnectionError::Transport(error)) => error.code.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_packet_without_frames_is_a_violation() {
+    let mut pair = Pair::connected(Setup::default());
+    inject(&mut pair, |_| {});
+    assert_eq!(server_code(&mut pair), "PROTOCOL_VIOLATION");
+    assert_eq!(pair.server().state(), State::Closing);
+    pair.run_for(Duration::from_millis(30));
+    assert_eq!(pair.client.state(), State::Draining);
+}
+
+#[test]
+fn handshake_done_from_a_client_is_a_violation() {
+    let mut pair = Pair::connected(Setup::default());
+    inject(&mut pair, |out| Frame::HandshakeDone.encode(out).unwrap());
+    assert_eq!(server_code(&mut pair), "PROTOCOL_VIOLATION");
+}
+
+#[test]
+fn an_unknown_frame_is_an_encoding_error() {
+    let mut pair = Pair::connected(Setup::default());
+    inject(&mut pair, |out| out.put(&[0x21, 0, 0, 0]).unwrap());
+    assert_eq!(server_code(&mut pair), "FRAME_ENCODING_ERROR");
+}
+
+#[test]
+fn acknowledging_what_was_not_sent_is_a_violation() {
+    for ahead in [0, 1, 1 << 40] {
+        let mut pair = Pair::connected(Setup::default());
+        let next = pair.server().packet_numbers().unwrap().next().value() + ahead;
+        inject(&mut pair, |out| {
+            let mut acked = RangeSet::new();
+            acked.insert(next..next + 1);
+            Ack::encode_ranges(&acked, 0, None, out).unwrap();
+        });
+        assert_eq!(server_code(&mut pair), "PROTOCOL_VIOLATION");
+    }
+}
+
+#[test]
+fn acknowledging_a_skipped_number_is_a_violation() {
+    let mut pair = Pair::connected(Setup::default());
+    let skipped = pair.server().packet_numbers().unwrap().allocate();
+    pair.server().register_skipped(skipped);
+    pair.server().ping();
+    pair.run_for(Duration::from_millis(100));
+    let largest = pair.server().packet_numbers().unwrap().next().value();
+    inject(&mut pair, |out| {
+        let mut acked = RangeSet::new();
+        acked.insert(0..largest);
+        Ack::encode_ranges(&acked, 0, None, out).unwrap();
+    });
+    assert_eq!(server_code(&mut pair), "PROTOCOL_VIOLATION");
+}
+
+#[test]
+fn floods_of_path_challenges_and_new_connection_ids_stay_bounded() {
+    let mut pair = Pair::connected(Setup::default());
+    for at in 0..10_000_u64 {
+        inject(&mut pair, |out| {
+            for part in 0..50_u64 {
+                let data = (at * 50 + part).to_be_bytes();
+                Frame::PathChallenge(PathChallenge { data })
+                    .encode(out)
+                    .unwrap();
+            }
+        });
+    }
+    pair.exchange();
+    assert!(pair.server().is_established());
+    let answers = pair.sent.len();
+    assert!(answers < 100, "{answers}");
+    for sequence_number in 10..1000 {
+        inject(&mut pair, |out| {
+            let connection_id =
+                crate::wire::connection_id::ConnectionId::new(&[sequence_number as u8; 9]).unwrap();
+            let frame = NewConnectionId {
+                sequence_number,
+                retire_prior_to: sequence_number,
+                connection_id,
+                stateless_reset_token: [1; 16],
+            };
+            Frame::NewConnectionId(frame).encode(out).unwrap();
+        });
+        if !pair.server().is_established() {
+            break;
+        }
+    }
+    assert_eq!(server_code(&mut pair), "CONNECTION_ID_LIMIT_ERROR");
+}
+
+#[test]
+fn a_stream_beyond_the_limit_ends_the_connection() {
+    let mut pair = Pair::connected(Setup::default());
+    inject(&mut pair, |out| {
+        let stream_id = StreamId::new(Side::Client, Dir::Uni, 1 << 40);
+        Frame::Stream(Stream {
+            stream_id,
+            offset: 0,
+            fin: false,
+            data: b"x",
+        })
+        .encode(out)
+        .unwrap();
+    });
+    assert_eq!(server_code(&mut pair), "STREAM_LIMIT_ERROR");
+}
+
+#[test]
+fn crypto_after_the_handshake_from_a_client_is_refused() {
+    let mut pair = Pair::connected(Setup::default());
+    inject(&mut pair, |out| {
+        let frame = crate::wire::frame::Crypto {
+            offset: 0,
+            data: &[24, 0, 0, 1, 0],
+        };
+        Frame::Crypto(frame).encode(out).unwrap();
+    });
+    assert_eq!(server_code(&mut pair), "CRYPTO_ERROR(alert 10)");
+}
+
+#[test]
+fn another_sender_shares_the_packet_numbers() {
+    let mut pair = Pair::connected(Setup::default());
+    // As the kernel would: numbers taken outside, then entered before the acknowledgement is read.
+    for _ in 0..20 {
+        let number = pair.client.packet_numbers().unwrap().allocate();
+        let time = pair.now;
+        let keys = pair.client.keys().unwrap();
+        let mut buffer = [0; 100];
+        let mut out = Writer::new(&mut buffer);
+        let header = ShortHeader {
+            destination_cid: pair.client.remote_cid(),
+            spin: false,
+        };
+        let layout = header.encode(keys.phase, number, 4, &mut out).unwrap();
+        Frame::Ping.encode(&mut out).unwrap();
+        out.put_zeros(TAG_LEN).unwrap();
+        let len = out.len();
+        seal_packet(&mut buffer[..len], layout.pn_offset, number, keys.local).unwrap();
+        let tuple = pair.server().path();
+        pair.server().receive(time, tuple, None, &mut buffer[..len]);
+        let path = pair.client.recovery().path_generation();
+        let packet = crate::recovery::SentPacket {
+            number,
+            time,
+            path,
+            size: len as u16,
+            ack_eliciting: true,
+            in_flight: true,
+            ecn_marked: false,
+            mtu_probe: false,
+        };
+        pair.client.register_sent(packet, &[]);
+        pair.client.ping();
+        pair.run_for(Duration::from_millis(30));
+    }
+    assert_eq!(pair.client.bytes_in_flight(), 0);
+    assert_eq!(pair.client.stats().packets_lost, 0);
+    assert!(pair.client.largest_acked() > Some(PacketNumber::new(30)));
+}
