@@ -23,8 +23,8 @@ build:
 
 ## quinn, quiche, moq-test-client, moq-pub, moq-sub and a moq-net client against ours
 foreign:
-	CARGO_TARGET_DIR="$(CACHE)/foreign-target" cargo test --locked --manifest-path tests/foreign/Cargo.toml
-	tests/foreign/moq.sh "$(CACHE)" $(RELAY)
+	QUIC_RELAY="$(CURDIR)/$(RELAY)" QUIC_RELAY_PEERS="$(CACHE)/peers/bin" CARGO_TARGET_DIR="$(CACHE)/foreign-target" \
+		cargo test --locked --manifest-path tests/foreign/Cargo.toml
 
 ## formatting, lints, no_std, documentation
 check:
