@@ -103,6 +103,11 @@ impl<T> Assembly<T> {
         self.end = Some(last.saturating_add(1));
     }
 
+    /// From now on, holes are waited for no longer than this.
+    pub(crate) fn be_patient_for(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// Nothing more of anything will come.
     pub(crate) fn close(&mut self) {
         self.closed = true;

@@ -2,13 +2,19 @@
 
 mod args;
 mod assembly;
+mod client;
+mod clock;
 mod credentials;
 mod delay;
 mod error;
 mod interrupt;
 mod lab;
+mod media;
+mod output;
+mod publish;
 mod report;
 mod source;
+mod subscribe;
 mod terminal;
 
 use std::process::ExitCode;
@@ -44,6 +50,8 @@ fn run(command_line: CommandLine) -> Result<()> {
     }
     match command_line.command {
         Command::Lab(options) => lab::run(&options),
-        _ => Err(Failure::new(Kind::Usage, "this command is not there yet")),
+        Command::Publish(options) => publish::run(options),
+        Command::Subscribe(options) => subscribe::run(options),
+        Command::Serve(_) => Err(Failure::new(Kind::Usage, "this command is not there yet")),
     }
 }

@@ -225,7 +225,10 @@ mod tests {
 
     fn all(path: &Path) -> (Option<FileHeader>, Vec<Unit>, Option<Failure>) {
         let (wake, woken) = sync_channel(1);
-        let source = Source::open(path, move || drop(wake.try_send(()))).unwrap();
+        let source = Source::open(path, move || {
+            let _ = wake.try_send(());
+        })
+        .unwrap();
         let mut units = Vec::new();
         loop {
             match source.next() {

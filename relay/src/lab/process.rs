@@ -90,16 +90,12 @@ impl Process {
         };
         let from = launch.number;
         let read = move || {
-            for line in BufReader::new(output)
+            let lines = BufReader::new(output)
                 .lines()
-                .map_while(std::result::Result::ok)
-            {
-                if let Ok(event) = serde_json::from_str(&line) {
-                    let _ = messages.send(Message {
-                        from,
-                        event: Some(event),
-                    });
-                }
+                .map_while(std::result::Result::ok);
+            for event in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
+                let event = Some(event);
+                let _ = messages.send(Message { from, event });
             }
             let _ = messages.send(Message { from, event: None });
         };

@@ -1,0 +1,409 @@
+//! What `publish` and `subscribe` have in common: one connection to a relay, one session on it, and
+//! a role that says what to do with the session.
+//!
+//! draft-18 §3.1 for how a session begins. A host may have several addresses (`localhost` has two);
+//! all are tried at once and the first to answer is kept. Every way a connection can fail ends up as
+//! one line here.
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use quic_lite::{
+    Time,
+    config::Config,
+    connection::{Connection, Event},
+    endpoint::{Endpoint, EndpointConfig, Handle},
+    error::ConnectionError,
+    io::{Application, Driver, Waker, any_port, random_seed},
+    tls::ClientTls,
+    wire::stream_id::Side,
+};
+use quic_relay::{
+    moqt::{ALPN, CloseCode, MoqtError, Setup},
+    session::{Session, SessionConfig, SessionEvent},
+    url::RelayUrl,
+};
+
+use crate::{
+    args,
+    credentials::{certificates, system_certificates},
+    error::{Failure, Kind, Result},
+    interrupt::Interrupt,
+};
+
+/// A session and the connection under it.
+pub(crate) struct Link<'a> {
+    /// The connection.
+    pub(crate) connection: &'a mut Connection,
+    /// The session.
+    pub(crate) session: &'a mut Session,
+}
+
+/// What a client does with its session.
+pub(crate) trait Role {
+    /// The session has begun.
+    fn on_ready(&mut self, now: Time, link: Link<'_>) -> Result<()>;
+
+    /// Something happened in the session.
+    fn on_event(&mut self, now: Time, link: Link<'_>, event: SessionEvent) -> Result<()>;
+
+    /// Called in each turn of the loop; `Done` ends the session in peace.
+    fn on_tick(&mut self, now: Time, link: Link<'_>) -> Result<Progress>;
+
+    /// When `on_tick` wants to be called at the latest.
+    fn next_timeout(&self) -> Option<Time>;
+}
+
+/// Whether a role has finished its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// There is more to do.
+    Going,
+    /// All is done.
+    Done,
+}
+
+/// Connects and lets the role that `begin` makes do its work. The role gets something to wake the
+/// loop with.
+pub(crate) fn run<R: Role>(
+    options: &args::Client,
+    begin: impl FnOnce(Waker) -> Result<R>,
+) -> Result<()> {
+    let tls = tls(options)?;
+    let (locals, remotes) = addresses(&options.url)?;
+    let seed = random_seed().map_err(|error| network(&options.url, &error))?;
+    let endpoint = Endpoint::new(EndpointConfig::default(), seed);
+    let mut driver =
+        Driver::bind(&locals, endpoint).map_err(|error| network(&options.url, &error))?;
+    let waker = driver.waker();
+    let interrupt = Interrupt::catch(move || waker.wake())?;
+    let role = begin(driver.waker())?;
+    let attempts = connect(&mut driver, options, &tls, &remotes)?;
+    let mut client = Client {
+        options,
+        role,
+        interrupt,
+        attempts,
+        session: None,
+        outcome: None,
+        leave_at: None,
+        has_left: false,
+    };
+    driver
+        .run(&mut client)
+        .map_err(|error| network(&options.url, &error))?;
+    client.outcome.unwrap_or(Ok(()))
+}
+
+/// The application that the event loop drives.
+struct Client<'a, R> {
+    options: &'a args::Client,
+    role: R,
+    interrupt: Interrupt,
+    /// Connections of which none has answered yet.
+    attempts: Vec<Handle>,
+    session: Option<(Handle, Session)>,
+    outcome: Option<Result<()>>,
+    /// When we go although the relay may not have heard that we do.
+    leave_at: Option<Time>,
+    has_left: bool,
+}
+
+impl<R: Role> Application for Client<'_, R> {
+    fn on_event(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle, event: Event) {
+        if self.session.is_none() && self.attempts.contains(&handle) {
+            self.on_attempt(now, endpoint, handle, &event);
+        }
+        let Some((current, session)) = &mut self.session else {
+            return;
+        };
+        if *current != handle {
+            return;
+        }
+        if let Event::Closed(error) = &event {
+            let failure = ended(&self.options.url, error);
+            self.outcome.get_or_insert(Err(failure));
+        }
+        let Some(connection) = endpoint.connection_mut(handle) else {
+            return;
+        };
+        if let Err(error) = feed(session, now, connection, &event) {
+            connection.close(now, error.code().0, error.reason);
+            let failure = broken(&self.options.url, &error);
+            self.outcome.get_or_insert(Err(failure));
+        }
+        self.deliver(now, endpoint);
+    }
+
+    fn on_tick(&mut self, now: Time, endpoint: &mut Endpoint) {
+        if let Err(failure) = self.interrupt.check() {
+            self.outcome.get_or_insert(Err(failure));
+        }
+        self.deliver(now, endpoint);
+        self.work(now, endpoint);
+        if self.outcome.is_some() {
+            self.leave(now, endpoint);
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        let session = self
+            .session
+            .as_ref()
+            .and_then(|(_, session)| session.next_timeout());
+        [self.role.next_timeout(), session, self.leave_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn is_done(&self) -> bool {
+        self.has_left
+    }
+}
+
+impl<R: Role> Client<'_, R> {
+    fn on_attempt(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle, event: &Event) {
+        match event {
+            Event::Connected => {
+                let session = Session::new(Side::Client, setup(&self.options.url), SESSION);
+                self.session = Some((handle, session));
+                let attempts = std::mem::take(&mut self.attempts);
+                let others = attempts.into_iter().filter(|other| *other != handle);
+                others.for_each(|other| say_goodbye(now, endpoint, other));
+            }
+            Event::Closed(error) => {
+                self.attempts.retain(|attempt| *attempt != handle);
+                if self.attempts.is_empty() {
+                    self.outcome
+                        .get_or_insert(Err(ended(&self.options.url, error)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells the role what the session has to say.
+    fn deliver(&mut self, now: Time, endpoint: &mut Endpoint) {
+        while self.outcome.is_none() {
+            let Some((handle, session)) = &mut self.session else {
+                return;
+            };
+            let Some(event) = session.poll_event() else {
+                return;
+            };
+            let Some(connection) = endpoint.connection_mut(*handle) else {
+                return;
+            };
+            let link = Link {
+                connection,
+                session,
+            };
+            let result = match event {
+                SessionEvent::Ready(_) => self.role.on_ready(now, link),
+                SessionEvent::Closed(error) => Err(broken(&self.options.url, &error)),
+                event => self.role.on_event(now, link, event),
+            };
+            if let Err(failure) = result {
+                self.outcome = Some(Err(failure));
+            }
+        }
+    }
+
+    /// Lets the session and the role do what is due.
+    fn work(&mut self, now: Time, endpoint: &mut Endpoint) {
+        let Some((handle, session)) = &mut self.session else {
+            return;
+        };
+        let Some(connection) = endpoint.connection_mut(*handle) else {
+            return;
+        };
+        if session.next_timeout().is_some_and(|at| at <= now) {
+            session.on_timeout(now, connection.streams_mut());
+        }
+        if self.outcome.is_none() {
+            let link = Link {
+                connection,
+                session,
+            };
+            self.outcome = match self.role.on_tick(now, link) {
+                Ok(Progress::Going) => None,
+                Ok(Progress::Done) => Some(Ok(())),
+                Err(failure) => Some(Err(failure)),
+            };
+        }
+    }
+
+    /// Says goodbye, and goes once that is heard or a moment has passed.
+    fn leave(&mut self, now: Time, endpoint: &mut Endpoint) {
+        if self.leave_at.is_none() {
+            endpoint.close_all(now, CloseCode::NO_ERROR.0, "");
+            self.leave_at = Some(now + FAREWELL);
+        }
+        self.has_left = endpoint.is_idle() || self.leave_at.is_some_and(|at| at <= now);
+    }
+}
+
+fn say_goodbye(now: Time, endpoint: &mut Endpoint, handle: Handle) {
+    if let Some(connection) = endpoint.connection_mut(handle) {
+        connection.close(now, CloseCode::NO_ERROR.0, "");
+    }
+}
+
+/// Gives the session what the connection says; an error is the relay breaking a rule.
+fn feed(
+    session: &mut Session,
+    now: Time,
+    connection: &mut Connection,
+    event: &Event,
+) -> std::result::Result<(), MoqtError> {
+    match event {
+        Event::Connected => session.start(connection.streams_mut()),
+        Event::Stream(event) => session.on_stream_event(now, connection.streams_mut(), *event),
+        Event::DatagramReceived => {
+            while let Some(datagram) = connection.receive_datagram() {
+                session.on_datagram(now, connection.streams_mut(), datagram)?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn connect(
+    driver: &mut Driver,
+    options: &args::Client,
+    tls: &ClientTls,
+    remotes: &[SocketAddr],
+) -> Result<Vec<Handle>> {
+    let now = driver.now();
+    let config = Arc::new(Config {
+        keep_alive: Some(KEEP_ALIVE),
+        ..Config::default()
+    });
+    let host = options.url.host();
+    let connect = |remote: &SocketAddr| {
+        let endpoint = driver.endpoint_mut();
+        endpoint
+            .connect(now, tls, *remote, host, Arc::clone(&config))
+            .map_err(|error| {
+                Failure::new(
+                    Kind::Network,
+                    format!("cannot connect to {}: {error}", options.url),
+                )
+            })
+    };
+    remotes.iter().map(connect).collect()
+}
+
+/// Addresses of the relay, and for each of their families one of ours.
+fn addresses(url: &RelayUrl) -> Result<(Vec<SocketAddr>, Vec<SocketAddr>)> {
+    let found = (url.host(), url.port())
+        .to_socket_addrs()
+        .map_err(|error| {
+            let what = format!("cannot find the host {} of {url}: {error}", url.host());
+            Failure::new(Kind::Network, what).advise("check its name")
+        })?;
+    let mut remotes: Vec<SocketAddr> = found.take(MAX_ATTEMPTS).collect();
+    let mut locals: Vec<SocketAddr> = remotes.iter().map(|remote| any_port(*remote)).collect();
+    locals.sort_unstable();
+    locals.dedup();
+    // Without IPv6 in the kernel, a name can still have an IPv6 address.
+    locals.retain(|local| UdpSocket::bind(local).is_ok());
+    remotes.retain(|remote| locals.contains(&any_port(*remote)));
+    match remotes.is_empty() {
+        true => Err(Failure::new(
+            Kind::Network,
+            format!("no way to reach {url} from here"),
+        )),
+        false => Ok((locals, remotes)),
+    }
+}
+
+fn tls(options: &args::Client) -> Result<ClientTls> {
+    let made = match (&options.tls_ca, options.tls_disable_verify) {
+        (_, true) => ClientTls::insecure(&[ALPN]),
+        (Some(path), false) => ClientTls::with_roots(certificates(path)?, &[ALPN]),
+        (None, false) => ClientTls::with_roots(system_certificates()?, &[ALPN]),
+    };
+    made.map_err(|error| Failure::new(Kind::Certificate, format!("cannot use TLS: {error}")))
+}
+
+/// draft-18 §10.3.1: over raw QUIC the client says in SETUP which URI it wants.
+fn setup(url: &RelayUrl) -> Setup {
+    Setup {
+        path: (!url.path().is_empty()).then(|| url.path().into()),
+        authority: Some(url.authority().into()),
+        implementation: Some(concat!("quic-relay ", env!("CARGO_PKG_VERSION")).into()),
+        ..Setup::default()
+    }
+}
+
+fn network(url: &RelayUrl, error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Network, format!("cannot reach {url}: {error}"))
+}
+
+fn broken(url: &RelayUrl, error: &MoqtError) -> Failure {
+    Failure::new(Kind::Network, format!("{url} broke the protocol: {error}"))
+}
+
+/// Why a connection is over, in the words of a user.
+fn ended(url: &RelayUrl, error: &ConnectionError) -> Failure {
+    let failure = |kind, what: String| Failure::new(kind, what);
+    match error {
+        ConnectionError::HandshakeTimeout => {
+            failure(Kind::Network, format!("no answer from {url}"))
+                .advise("check that a relay runs there and that UDP gets through")
+        }
+        ConnectionError::IdleTimeout => failure(
+            Kind::Network,
+            format!("connection to {url} lost: nothing heard any more"),
+        ),
+        ConnectionError::Transport(error) if is_about_certificate(error.code.alert()) => {
+            let what = format!("the certificate of {url} is not accepted: {}", error.reason);
+            failure(Kind::Certificate, what)
+                .advise("give its issuer with --tls-ca FILE, or for a test --tls-disable-verify")
+        }
+        ConnectionError::PeerTransport { code, .. } if code.alert() == Some(NO_ALPN) => failure(
+            Kind::Network,
+            format!("{url} is a server, but does not speak moqt-18"),
+        ),
+        ConnectionError::PeerApplication { code, reason } => {
+            let code = CloseCode(*code);
+            let kind = match code {
+                CloseCode::UNAUTHORIZED => Kind::Refused,
+                _ => Kind::Network,
+            };
+            failure(kind, format!("{url} ended the session: {code}: {reason}"))
+        }
+        error => failure(Kind::Network, format!("connection to {url} lost: {error}")),
+    }
+}
+
+/// RFC 8446 §6.2: bad_certificate to unknown_ca, without illegal_parameter between them.
+fn is_about_certificate(alert: Option<u8>) -> bool {
+    matches!(alert, Some(42..=46 | 48))
+}
+
+/// RFC 8446 §6.2: no_application_protocol.
+const NO_ALPN: u8 = 120;
+
+/// A host has rarely more addresses; each costs a handshake.
+const MAX_ATTEMPTS: usize = 4;
+
+/// Well below the idle timeout: a subscriber may wait long for its publisher.
+const KEEP_ALIVE: Duration = Duration::from_secs(8);
+
+/// How long to wait until the relay has heard that we go.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+const SESSION: SessionConfig = SessionConfig {
+    unordered: false,
+    hold: Duration::from_secs(1),
+    max_held: 64,
+    max_request_backlog: 256 << 10,
+    max_queued_requests: 16,
+};

@@ -1,0 +1,424 @@
+//! `quic-relay publish`: a file or a pipe as a track.
+//!
+//! The track is offered with PUBLISH (draft-18 §10.10). A relay that does not take offers gets
+//! PUBLISH_NAMESPACE (§10.15) and asks with SUBSCRIBE. How a file becomes objects is in
+//! [`crate::media`]; a group is a stream (§2.3), from one key frame to the next. At the end the last
+//! object says END_OF_TRACK, PUBLISH_DONE says how many streams there were, and the program stays
+//! until the relay has acknowledged everything.
+
+mod groups;
+mod pace;
+
+use std::{
+    io::{self, BufRead},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use quic_lite::{Time, io::Waker};
+use quic_relay::{
+    ivf,
+    moqt::{
+        DoneCode, Message, Parameters, Properties, RequestErrorCode,
+        message::{NamespaceRequest, Publish, PublishDone, Subscribe, SubscribeOk},
+    },
+    session::{Ended, RequestId, SessionEvent},
+};
+use sha2::{Digest, Sha256};
+
+use self::{
+    groups::{Groups, Sent},
+    pace::Pace,
+};
+use crate::{
+    args::{self, Rate},
+    client::{self, Link, Progress, Role},
+    clock::unix_micros,
+    credentials::hex,
+    error::{Failure, Kind, Result},
+    media::TrackFacts,
+    report::{Event, Media, Reporter},
+    source::{Next, Source, Unit},
+    subscribe::track_name,
+    terminal,
+};
+
+/// Runs `quic-relay publish`.
+pub(crate) fn run(options: args::Publish) -> Result<()> {
+    let client = options.client.clone();
+    client::run(&client, |waker| Publisher::new(options, waker))
+}
+
+/// A publisher at work.
+struct Publisher {
+    options: args::Publish,
+    source: Source,
+    reporter: Reporter,
+    progress: terminal::Progress,
+    groups: Groups,
+    pace: Pace,
+    state: State,
+    /// The offer that was made first: of the track, or of its namespace.
+    offer: Option<RequestId>,
+    /// The PUBLISH or SUBSCRIBE that objects go to.
+    subscription: Option<RequestId>,
+    /// Whether the relay wants objects now (draft-18 §10.2.11).
+    forward: bool,
+    hold: Arc<AtomicBool>,
+    /// Read from the source and not yet sent.
+    waiting: Option<Unit>,
+    hash: Sha256,
+    media: Media,
+}
+
+/// How far the work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The relay has not answered.
+    Offering,
+    /// Units are sent as they are due.
+    Sending,
+    /// All is written; the relay has not acknowledged all of it.
+    Draining,
+}
+
+impl Role for Publisher {
+    fn on_ready(&mut self, _: Time, link: Link<'_>) -> Result<()> {
+        let publish = Message::Publish(Publish {
+            request_id: 0,
+            track: track_name(&self.options.client)?,
+            track_alias: ALIAS,
+            parameters: Parameters::default(),
+            properties: self.properties(),
+        });
+        self.offer = Some(request(link, publish)?);
+        Ok(())
+    }
+
+    fn on_event(&mut self, _: Time, link: Link<'_>, event: SessionEvent) -> Result<()> {
+        match event {
+            SessionEvent::Message { id, message } if Some(id) == self.offer => {
+                self.on_answer(link, id, message)
+            }
+            SessionEvent::Message {
+                id,
+                message: Message::RequestUpdate(update),
+            } => {
+                if Some(id) == self.subscription {
+                    self.forward = update.parameters.forward.unwrap_or(self.forward);
+                }
+                let streams = link.connection.streams_mut();
+                let _ = link
+                    .session
+                    .send(streams, id, &Message::RequestOk(Default::default()));
+                Ok(())
+            }
+            SessionEvent::Request { id, message } => self.on_request(link, id, message),
+            SessionEvent::Ended { id, how } if Some(id) == self.subscription => {
+                self.on_ended(link, id, how)
+            }
+            SessionEvent::Stream(event) => {
+                self.groups.on_stream_event(&event);
+                Ok(())
+            }
+            SessionEvent::GoAway(_) => {
+                log::warn!("{} asks its clients to leave", self.options.client.url);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn on_tick(&mut self, now: Time, link: Link<'_>) -> Result<Progress> {
+        self.show(now);
+        match self.state {
+            State::Offering => Ok(Progress::Going),
+            State::Sending => self.send(now, link),
+            State::Draining => self.drain(link),
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        match (self.state, &self.waiting) {
+            (State::Sending, Some(unit)) => self.pace.wake_at(unit.due),
+            _ => None,
+        }
+    }
+}
+
+impl Publisher {
+    fn new(options: args::Publish, waker: Waker) -> Result<Self> {
+        let reporter = Reporter::open(options.client.report.as_deref())?;
+        let hold = Arc::new(AtomicBool::new(options.hold));
+        if options.hold {
+            wait_for_line(Arc::clone(&hold), waker.clone())?;
+        }
+        let source = Source::open(&options.input, move || waker.wake())?;
+        let mut hash = Sha256::new();
+        let mut media = Media::default();
+        if let Some(header) = &source.header {
+            hash.update(header.as_bytes());
+            media.bytes = header.as_bytes().len() as u64;
+        }
+        // draft-18 §2.3: a publisher that comes back must not use a group ID twice.
+        let first_group = unix_micros() / 1000;
+        Ok(Self {
+            groups: Groups::new(first_group, ALIAS, options.datagrams),
+            pace: Pace::new(options.rate == Rate::Realtime && source.header.is_some()),
+            options,
+            source,
+            reporter,
+            progress: terminal::Progress::new(),
+            state: State::Offering,
+            offer: None,
+            subscription: None,
+            forward: true,
+            hold,
+            waiting: None,
+            hash,
+            media,
+        })
+    }
+
+    fn properties(&self) -> Properties {
+        let first_group = Some(self.groups.first());
+        let facts = TrackFacts {
+            header: self.source.header,
+            first_group,
+        };
+        Properties::parse_all(&facts.encode()).expect("our own properties are well formed")
+    }
+
+    /// The relay's answer to PUBLISH, or to the PUBLISH_NAMESPACE that followed a refusal.
+    fn on_answer(&mut self, link: Link<'_>, id: RequestId, message: Message) -> Result<()> {
+        let is_fallback = id.0 != 0;
+        match message {
+            Message::RequestOk(ok) if !is_fallback => {
+                self.subscription = Some(id);
+                self.forward = ok.parameters.forward.unwrap_or(true);
+                self.accepted();
+                Ok(())
+            }
+            Message::RequestOk(_) => {
+                self.forward = false;
+                self.accepted();
+                Ok(())
+            }
+            Message::RequestError(error) if !is_fallback && may_ask_itself(error.code) => {
+                log::info!(
+                    "no PUBLISH there ({}): offering the namespace",
+                    error.reason
+                );
+                let track = track_name(&self.options.client)?;
+                let namespace = track.namespace.clone();
+                let parameters = Parameters::default();
+                let offer = NamespaceRequest {
+                    request_id: 0,
+                    namespace,
+                    parameters,
+                };
+                self.offer = Some(request(link, Message::PublishNamespace(offer))?);
+                Ok(())
+            }
+            Message::RequestError(error) => {
+                let client = &self.options.client;
+                let (url, code) = (&client.url, error.code.0);
+                let name = format!("{}/{}", client.namespace, client.track);
+                let what = format!("{url} refuses {name}: {} ({code:#x})", error.reason);
+                Err(Failure::new(Kind::Refused, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn accepted(&mut self) {
+        self.state = State::Sending;
+        self.reporter.tell(&Event::Ready);
+    }
+
+    /// The relay wants something: the track, if it could not be offered to it.
+    fn on_request(&mut self, link: Link<'_>, id: RequestId, message: Message) -> Result<()> {
+        let Link {
+            connection,
+            session,
+        } = link;
+        let streams = connection.streams_mut();
+        let wanted = track_name(&self.options.client)?;
+        let refusal = match message {
+            Message::Subscribe(Subscribe {
+                track, parameters, ..
+            }) if track == wanted => {
+                if self.subscription.is_none() {
+                    let ok = SubscribeOk {
+                        track_alias: ALIAS,
+                        parameters: Parameters::default(),
+                        properties: self.properties(),
+                    };
+                    let _ = session.send(streams, id, &Message::SubscribeOk(ok));
+                    self.subscription = Some(id);
+                    self.forward = parameters.forward.unwrap_or(true);
+                    return Ok(());
+                }
+                RequestErrorCode::DUPLICATE_SUBSCRIPTION
+            }
+            Message::Subscribe(_) => RequestErrorCode::DOES_NOT_EXIST,
+            _ => RequestErrorCode::NOT_SUPPORTED,
+        };
+        session.refuse(streams, id, refusal, "this client publishes one track");
+        Ok(())
+    }
+
+    fn on_ended(&mut self, link: Link<'_>, id: RequestId, how: Ended) -> Result<()> {
+        if self.state == State::Draining {
+            return Ok(());
+        }
+        if Some(id) != self.offer {
+            // It came with SUBSCRIBE, and may come again.
+            link.session.finish(link.connection.streams_mut(), id);
+            (self.subscription, self.forward) = (None, false);
+            return Ok(());
+        }
+        match how {
+            Ended::Finished => Ok(()),
+            Ended::Cancelled(code) => {
+                let what = format!(
+                    "{} wants the track no more (code {code:#x})",
+                    self.options.client.url
+                );
+                Err(Failure::new(Kind::Refused, what))
+            }
+        }
+    }
+
+    /// Sends what is due and what the path takes.
+    fn send(&mut self, now: Time, link: Link<'_>) -> Result<Progress> {
+        if self.hold.load(Ordering::Relaxed) {
+            return Ok(Progress::Going);
+        }
+        let Link {
+            connection,
+            session,
+        } = link;
+        // A file that has no times of its own waits for its first subscriber.
+        if !self.forward && !self.pace.is_realtime() {
+            return Ok(Progress::Going);
+        }
+        while self.groups.has_room(connection) {
+            let unit = match self.waiting.take() {
+                Some(unit) => unit,
+                None => match self.source.next()? {
+                    Next::Unit(unit) => unit,
+                    Next::Later => return Ok(Progress::Going),
+                    Next::End => {
+                        self.end(Link {
+                            connection,
+                            session,
+                        });
+                        return Ok(Progress::Going);
+                    }
+                },
+            };
+            let is_due = self.pace.is_due(now, unit.due);
+            if !is_due {
+                self.waiting = Some(unit);
+                return Ok(Progress::Going);
+            }
+            match self.groups.send(now, connection, &unit, self.forward)? {
+                Sent::Yes => self.count(&unit),
+                Sent::Skipped => {}
+                Sent::Later => {
+                    self.waiting = Some(unit);
+                    return Ok(Progress::Going);
+                }
+            }
+        }
+        Ok(Progress::Going)
+    }
+
+    fn count(&mut self, unit: &Unit) {
+        if let Some(timestamp) = unit.timestamp {
+            let length = u32::try_from(unit.payload.len()).expect("a frame is at most 16 MiB");
+            let header = ivf::frame_header(timestamp, length);
+            self.hash.update(header);
+            self.media.bytes += header.len() as u64;
+        }
+        self.hash.update(&unit.payload);
+        self.media.bytes += unit.payload.len() as u64;
+        self.media.frames += 1;
+    }
+
+    /// Nothing more to send: says so in the track and about it.
+    fn end(&mut self, link: Link<'_>) {
+        let Link {
+            connection,
+            session,
+        } = link;
+        let stream_count = self.groups.end(connection);
+        if let Some(id) = self.subscription {
+            let status = DoneCode::TRACK_ENDED;
+            let done = PublishDone {
+                status,
+                stream_count,
+                reason: String::new(),
+            };
+            let streams = connection.streams_mut();
+            let _ = session.send(streams, id, &Message::PublishDone(done));
+            session.finish(streams, id);
+        }
+        self.state = State::Draining;
+    }
+
+    /// Done when the relay has everything.
+    fn drain(&mut self, link: Link<'_>) -> Result<Progress> {
+        self.groups.flush(link.connection)?;
+        if !self.groups.is_acknowledged(link.connection) {
+            return Ok(Progress::Going);
+        }
+        self.media.sha256 = hex(&self.hash.clone().finalize());
+        self.reporter.tell(&Event::Sent(self.media.clone()));
+        Ok(Progress::Done)
+    }
+
+    fn show(&mut self, now: Time) {
+        let Media { frames, bytes, .. } = &self.media;
+        let state = self.state;
+        self.progress.show(now, || match state {
+            State::Offering => "waiting for the relay".to_owned(),
+            State::Sending => format!("{frames} frames, {}", terminal::bytes(*bytes)),
+            State::Draining => format!("{frames} frames, {}: finishing", terminal::bytes(*bytes)),
+        });
+    }
+}
+
+fn request(link: Link<'_>, message: Message) -> Result<RequestId> {
+    let sent = link.session.request(link.connection.streams_mut(), message);
+    sent.map_err(|error| Failure::new(Kind::Network, format!("cannot publish: {error}")))
+}
+
+/// A relay that does not want tracks pushed to it may still ask for them.
+fn may_ask_itself(code: RequestErrorCode) -> bool {
+    matches!(
+        code,
+        RequestErrorCode::NOT_SUPPORTED | RequestErrorCode::UNINTERESTED
+    )
+}
+
+/// Lets go when a line, or the end, comes on standard input.
+fn wait_for_line(hold: Arc<AtomicBool>, waker: Waker) -> Result<()> {
+    let wait = move || {
+        let _ = io::stdin().lock().read_line(&mut String::new());
+        hold.store(false, Ordering::Relaxed);
+        waker.wake();
+    };
+    thread::Builder::new()
+        .name("hold".into())
+        .spawn(wait)
+        .map(drop)
+        .map_err(|error| Failure::new(Kind::Rights, format!("cannot start a thread: {error}")))
+}
+
+/// One session, one track: any alias will do.
+const ALIAS: u64 = 0;
