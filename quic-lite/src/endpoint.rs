@@ -13,6 +13,8 @@ mod routes;
 mod slots;
 mod stateless;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod tokens;
 
@@ -53,6 +55,7 @@ pub struct Endpoint {
     ready: VecDeque<usize>,
     events: VecDeque<(Handle, Event)>,
     replies: Replies,
+    replies_first: bool,
     used_tokens: UsedTokens,
     server_tokens: ServerTokens,
     half_open: usize,
@@ -94,7 +97,9 @@ impl std::error::Error for ConnectError {}
 impl Endpoint {
     /// An endpoint without connections. All its randomness comes from `seed`: secret and fresh for real
     /// use, fixed to repeat a simulation.
-    pub fn new(config: EndpointConfig, seed: [u8; 32]) -> Self {
+    pub fn new(mut config: EndpointConfig, seed: [u8; 32]) -> Self {
+        // RFC 9000 §7.2: the ID of a Retry comes back as one that must have 8 bytes.
+        config.cid_len = config.cid_len.clamp(8, ConnectionId::MAX_LEN);
         let mut rng = Rng::new(seed);
         // Keys shared with the endpoint's past self let it reset connections it has forgotten.
         let mut keys = config.secret.map_or_else(|| rng.fork(), Rng::new);
@@ -108,6 +113,7 @@ impl Endpoint {
             ready: VecDeque::new(),
             events: VecDeque::new(),
             replies: Replies::new(),
+            replies_first: false,
             used_tokens: UsedTokens::default(),
             server_tokens: ServerTokens::default(),
             half_open: 0,
@@ -177,8 +183,10 @@ impl Endpoint {
     ) -> Option<Transmit> {
         self.now = now;
         self.settle();
-        if let Some(reply) = self.replies.transmit(buffer) {
-            return Some(reply);
+        // Half of the calls at most: a flood of strangers must not silence the connections.
+        self.replies_first = !self.replies_first;
+        if self.replies_first && !self.replies.is_empty() {
+            return self.replies.transmit(buffer);
         }
         while let Some(slot) = self.ready.pop_front() {
             let Some(entry) = self.slots.entry(slot).filter(|entry| entry.ready) else {
@@ -191,7 +199,7 @@ impl Endpoint {
             entry.ready = false;
             self.inspect(slot);
         }
-        None
+        self.replies.transmit(buffer)
     }
 
     /// When [`Self::on_timeout`] must be called; perhaps a little too early, never too late.
