@@ -17,6 +17,8 @@ mod clock;
 mod receive;
 mod send;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
