@@ -3,7 +3,9 @@
 //! No RFC. Parsed values are checked values: an URL, a namespace or a share in percent that exists
 //! here is usable. `serve` takes the same keys from a TOML file; what the command line says wins.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quic_relay::url::RelayUrl;

@@ -6,7 +6,8 @@
 //! reliable, so it is worth waiting long; a datagram that has not come soon will not come. What is
 //! held back is bounded in bytes as well. No clock and no I/O here.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use quic_lite::Time;
 

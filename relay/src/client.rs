@@ -5,34 +5,26 @@
 //! all are tried at once and the first to answer is kept. Every way a connection can fail ends up as
 //! one line here.
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs, UdpSocket},
-    sync::Arc,
-    time::Duration,
-};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
 
-use quic_lite::{
-    Time,
-    config::Config,
-    connection::{Connection, Event},
-    endpoint::{Endpoint, EndpointConfig, Handle},
-    error::ConnectionError,
-    io::{Application, Driver, Waker, any_port, random_seed},
-    tls::ClientTls,
-    wire::stream_id::Side,
-};
-use quic_relay::{
-    moqt::{ALPN, CloseCode, MoqtError, Setup},
-    session::{Session, SessionConfig, SessionEvent},
-    url::RelayUrl,
-};
+use quic_lite::Time;
+use quic_lite::config::Config;
+use quic_lite::connection::{Connection, Event};
+use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
+use quic_lite::error::ConnectionError;
+use quic_lite::io::{Application, Driver, Waker, any_port, random_seed};
+use quic_lite::tls::ClientTls;
+use quic_lite::wire::stream_id::Side;
+use quic_relay::moqt::{ALPN, CloseCode, MoqtError, Setup};
+use quic_relay::session::{Session, SessionConfig, SessionEvent};
+use quic_relay::url::RelayUrl;
 
-use crate::{
-    args,
-    credentials::{certificates, system_certificates},
-    error::{Failure, Kind, Result},
-    interrupt::Interrupt,
-};
+use crate::args;
+use crate::credentials::{certificates, system_certificates};
+use crate::error::{Failure, Kind, Result};
+use crate::interrupt::Interrupt;
 
 /// A session and the connection under it.
 pub(crate) struct Link<'a> {

@@ -3,16 +3,13 @@
 //! Every mistake a user can make with them is found here, before a socket is opened: a file that
 //! cannot be read, that holds no certificate or key, a key that belongs to another certificate.
 
-use std::{
-    fmt::Write,
-    path::{Path, PathBuf},
-};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
-use rustls::{
-    crypto::ring::sign::any_supported_type,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    sign::CertifiedKey,
-};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Failure, Kind, Result};

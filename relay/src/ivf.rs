@@ -6,11 +6,9 @@
 //! frames' timestamps are all there is beside the frames, so a receiver that gets those rebuilds the
 //! file bit for bit. Reading is bounded: a frame is at most 16 MiB, whatever its header says.
 
-use std::{
-    fmt,
-    io::{self, Read},
-    time::Duration,
-};
+use std::fmt;
+use std::io::{self, Read};
+use std::time::Duration;
 
 pub use crate::keyframe::Codec;
 

@@ -11,30 +11,24 @@ mod namespaces;
 mod outcome;
 mod process;
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
 use quic_relay::ivf;
 use sha2::{Digest, Sha256};
 
-use self::{
-    lossy_hop::LossyHop,
-    namespaces::Namespaces,
-    outcome::{Outcome, Relay},
-    process::{Launch, Message, Process, now},
-};
-use crate::{
-    args::{Lab, Rate},
-    credentials::hex,
-    error::{Failure, Kind, Result},
-    interrupt::Interrupt,
-    report::{Event, Media, Received, Served},
-};
+use self::lossy_hop::LossyHop;
+use self::namespaces::Namespaces;
+use self::outcome::{Outcome, Relay};
+use self::process::{Launch, Message, Process, now};
+use crate::args::{Lab, Rate};
+use crate::credentials::hex;
+use crate::error::{Failure, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::report::{Event, Media, Received, Served};
 
 /// Runs the lab and prints what came out.
 pub(crate) fn run(options: &Lab) -> Result<()> {

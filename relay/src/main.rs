@@ -21,10 +21,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{
-    args::{Command, CommandLine},
-    error::{Failure, Kind, Result},
-};
+use crate::args::{Command, CommandLine};
+use crate::error::{Failure, Kind, Result};
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();

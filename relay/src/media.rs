@@ -22,10 +22,8 @@
 //! must not use an ID again): a subscriber could not tell a group that is still on its way from one
 //! that never was.
 
-use quic_relay::{
-    ivf::{self, FileHeader},
-    moqt::key_value::{PairWriter, Value, pairs},
-};
+use quic_relay::ivf::{self, FileHeader};
+use quic_relay::moqt::key_value::{PairWriter, Value, pairs};
 
 /// What a publisher of ours says about a track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,19 +3,15 @@
 //! No RFC. Each piece is written when it is there, never held back: a player may sit at the other end
 //! of the pipe. Writing blocks the program, and that is how a slow player slows the sender down.
 
-use std::{
-    fs::File,
-    io::{self, IsTerminal, Write},
-    path::Path,
-};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::{
-    credentials::hex,
-    error::{Failure, Kind, Result},
-    report::Media,
-};
+use crate::credentials::hex;
+use crate::error::{Failure, Kind, Result};
+use crate::report::Media;
 
 /// An open output.
 pub(crate) struct Output {

@@ -9,42 +9,31 @@
 mod groups;
 mod pace;
 
-use std::{
-    io::{self, BufRead},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-};
+use std::io::{self, BufRead};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use quic_lite::{Time, io::Waker};
-use quic_relay::{
-    ivf,
-    moqt::{
-        DoneCode, Message, Parameters, Properties, RequestErrorCode,
-        message::{NamespaceRequest, Publish, PublishDone, Subscribe, SubscribeOk},
-    },
-    session::{Ended, RequestId, SessionEvent},
-};
+use quic_lite::Time;
+use quic_lite::io::Waker;
+use quic_relay::ivf;
+use quic_relay::moqt::message::{NamespaceRequest, Publish, PublishDone, Subscribe, SubscribeOk};
+use quic_relay::moqt::{DoneCode, Message, Parameters, Properties, RequestErrorCode};
+use quic_relay::session::{Ended, RequestId, SessionEvent};
 use sha2::{Digest, Sha256};
 
-use self::{
-    groups::{Groups, Sent},
-    pace::Pace,
-};
-use crate::{
-    args::{self, Rate},
-    client::{self, Link, Progress, Role},
-    clock::unix_micros,
-    credentials::hex,
-    error::{Failure, Kind, Result},
-    media::TrackFacts,
-    report::{Event, Media, Reporter},
-    source::{Next, Source, Unit},
-    subscribe::track_name,
-    terminal,
-};
+use self::groups::{Groups, Sent};
+use self::pace::Pace;
+use crate::args::{self, Rate};
+use crate::client::{self, Link, Progress, Role};
+use crate::clock::unix_micros;
+use crate::credentials::hex;
+use crate::error::{Failure, Kind, Result};
+use crate::media::TrackFacts;
+use crate::report::{Event, Media, Reporter};
+use crate::source::{Next, Source, Unit};
+use crate::subscribe::track_name;
+use crate::terminal;
 
 /// Runs `quic-relay publish`.
 pub(crate) fn run(options: args::Publish) -> Result<()> {

@@ -4,12 +4,10 @@
 //! No RFC. `lab` starts the other commands with `--report -` and waits for these lines instead of
 //! sleeping; scripts can do the same.
 
-use std::{
-    fs::File,
-    io::{self, Write},
-    net::SocketAddr,
-    path::Path,
-};
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 

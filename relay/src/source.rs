@@ -4,14 +4,12 @@
 //! loop, which is woken for each. The first bytes decide which of the two it is: `DKIF` is IVF, and a
 //! name that ends in `.ivf` promises it.
 
-use std::{
-    fs::File,
-    io::{self, Cursor, Read},
-    path::Path,
-    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
-    thread,
-    time::Duration,
-};
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use quic_relay::ivf::{FILE_HEADER_LEN, FileHeader, Frame, IvfError, Reader, SIGNATURE};
 
@@ -211,7 +209,9 @@ const PIECE: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
 
     use super::*;
 

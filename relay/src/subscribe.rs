@@ -5,32 +5,34 @@
 //! told twice: an object says which group is the last, PUBLISH_DONE says how many streams there were;
 //! whichever is complete first ends the program.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
+use std::time::Duration;
 
-use quic_lite::{Time, connection::Connection, stream::Chunk, wire::stream_id::StreamId};
-use quic_relay::{
-    moqt::{
-        DoneCode, FullTrackName, Message, MoqtError, Namespace, Parameters, RequestErrorCode,
-        SubgroupHeader,
-        datagram::ObjectDatagram,
-        message::{PublishDone, RequestError, Subscribe, SubscribeOk, UNKNOWN_STREAM_COUNT},
-        subgroup::{Body, ObjectReader},
-    },
-    session::{Data, Ended, RequestId, SessionEvent},
+use quic_lite::Time;
+use quic_lite::connection::Connection;
+use quic_lite::stream::Chunk;
+use quic_lite::wire::stream_id::StreamId;
+use quic_relay::moqt::datagram::ObjectDatagram;
+use quic_relay::moqt::message::{
+    PublishDone, RequestError, Subscribe, SubscribeOk, UNKNOWN_STREAM_COUNT,
 };
+use quic_relay::moqt::subgroup::{Body, ObjectReader};
+use quic_relay::moqt::{
+    DoneCode, FullTrackName, Message, MoqtError, Namespace, Parameters, RequestErrorCode,
+    SubgroupHeader,
+};
+use quic_relay::session::{Data, Ended, RequestId, SessionEvent};
 
-use crate::{
-    args,
-    assembly::Assembly,
-    client::{self, Link, Progress, Role},
-    clock::unix_micros,
-    delay::Delays,
-    error::{Failure, Kind, Result},
-    media::{ObjectFacts, Rebuild, TrackFacts},
-    output::Output,
-    report::{Event, Received, Reporter},
-    terminal,
-};
+use crate::args;
+use crate::assembly::Assembly;
+use crate::client::{self, Link, Progress, Role};
+use crate::clock::unix_micros;
+use crate::delay::Delays;
+use crate::error::{Failure, Kind, Result};
+use crate::media::{ObjectFacts, Rebuild, TrackFacts};
+use crate::output::Output;
+use crate::report::{Event, Received, Reporter};
+use crate::terminal;
 
 /// Runs `quic-relay subscribe`.
 pub(crate) fn run(options: args::Subscribe) -> Result<()> {

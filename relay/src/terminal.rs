@@ -2,10 +2,8 @@
 //!
 //! No RFC. In a pipe, a file or a log nothing is written at all, so output can be compared and piped.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    time::Duration,
-};
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use quic_lite::Time;
 

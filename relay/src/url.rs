@@ -5,7 +5,9 @@
 //! brackets; it becomes the TLS server name. Nothing here resolves names: `authority` and `host`
 //! are text.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
 
 /// The address of a MOQT server over raw QUIC.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,17 +5,13 @@
 //! dropped with the same probability; which ones is decided by a seeded generator. One thread per
 //! client, blocking reads with a time limit: simple, and enough for a laboratory.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 /// A running hop; its threads end soon after it is dropped.
 #[derive(Debug)]

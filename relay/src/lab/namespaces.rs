@@ -14,20 +14,14 @@
 //! Interfaces send one packet at a time (`gso_max_segs 1`): what the counters and the loss program
 //! see are then the packets that a wire would carry.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr},
-    os::{
-        linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixListener},
-    },
-    process::{Command, Output, Stdio},
-};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::process::{Command, Output, Stdio};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::error::{Failure, Kind, Result};
 

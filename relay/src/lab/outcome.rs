@@ -6,10 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{
-    report::{Delay, Media, Received},
-    terminal::bytes,
-};
+use crate::report::{Delay, Media, Received};
+use crate::terminal::bytes;
 
 /// The result of a run.
 #[derive(Debug)]

@@ -4,27 +4,21 @@
 //! and sends them on with the process's number. Its standard error goes to a file, whose last line
 //! is the reason when it fails. Dropping a process ends it: SIGTERM, a moment, SIGKILL.
 
-use std::{
-    fs::{self, File},
-    io::{BufRead, BufReader, Write},
-    os::unix::process::{CommandExt, ExitStatusExt},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::Sender,
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::namespaces;
-use crate::{
-    error::{Failure, Kind, Result},
-    report::Event,
-};
+use crate::error::{Failure, Kind, Result};
+use crate::report::Event;
 
 /// Something that a process did.
 #[derive(Debug)]

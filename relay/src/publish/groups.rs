@@ -3,26 +3,21 @@
 //! A group begins where a receiver can start: at a key frame, and in a file of unknown kind every
 //! second or every MiB. What the peer has not acknowledged is bounded: [`Groups::has_room`] says when to go on.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
+use std::time::Duration;
 
-use quic_lite::{
-    Time,
-    connection::{Connection, DatagramError},
-    stream::{Chunk, StreamEvent},
-    wire::stream_id::{Dir, StreamId},
-};
-use quic_relay::moqt::{
-    Location, SubgroupHeader, SubgroupId,
-    datagram::ObjectDatagram,
-    subgroup::{Body, Object},
-};
+use quic_lite::Time;
+use quic_lite::connection::{Connection, DatagramError};
+use quic_lite::stream::{Chunk, StreamEvent};
+use quic_lite::wire::stream_id::{Dir, StreamId};
+use quic_relay::moqt::datagram::ObjectDatagram;
+use quic_relay::moqt::subgroup::{Body, Object};
+use quic_relay::moqt::{Location, SubgroupHeader, SubgroupId};
 
-use crate::{
-    clock::unix_micros,
-    error::{Failure, Kind, Result},
-    media::{Piece, WHOLE, cut},
-    source::Unit,
-};
+use crate::clock::unix_micros;
+use crate::error::{Failure, Kind, Result};
+use crate::media::{Piece, WHOLE, cut};
+use crate::source::Unit;
 
 /// The groups of one track, as they are sent.
 #[derive(Debug)]
