@@ -8,6 +8,7 @@
 
 mod accept;
 mod config;
+mod half_open;
 mod limit;
 mod routes;
 mod slots;
@@ -33,6 +34,7 @@ use crate::wire::connection_id::ConnectionId;
 use crate::wire::header::{FORM_BIT, destination_cid};
 
 pub use config::EndpointConfig;
+use half_open::HalfOpen;
 use routes::Routes;
 pub use slots::Handle;
 use slots::Slots;
@@ -58,7 +60,7 @@ pub struct Endpoint {
     replies_first: bool,
     used_tokens: UsedTokens,
     server_tokens: ServerTokens,
-    half_open: usize,
+    half_open: HalfOpen,
     local_addresses: Vec<SocketAddr>,
     /// The latest time that a call told.
     now: Time,
@@ -116,7 +118,7 @@ impl Endpoint {
             replies_first: false,
             used_tokens: UsedTokens::default(),
             server_tokens: ServerTokens::default(),
-            half_open: 0,
+            half_open: HalfOpen::default(),
             local_addresses: Vec::new(),
             now: Time::ZERO,
             rng,
@@ -150,11 +152,7 @@ impl Endpoint {
         let parts = self.parts(config.into(), path, local_cid);
         let token = self.server_tokens.take(server_name).unwrap_or_default();
         let connection = Connection::client(now, parts, tls, server_name, token);
-        let handle = self.insert(connection.map_err(ConnectError::Tls)?, local_cid);
-        if let Some(entry) = self.slots.get_mut(handle) {
-            entry.server_name = Some(server_name.to_owned());
-        }
-        Ok(handle)
+        Ok(self.insert(connection.map_err(ConnectError::Tls)?, local_cid))
     }
 
     /// Takes a datagram that came in; it is changed in place.
@@ -264,7 +262,7 @@ impl Endpoint {
 
     /// How many clients have begun a handshake here and not completed it.
     pub fn half_open(&self) -> usize {
-        self.half_open
+        self.half_open.total()
     }
 
     /// Closes all connections with an application error code.

@@ -112,13 +112,15 @@ impl Endpoint {
             self.refuse(now, path, &bare, TransportErrorCode::CONNECTION_REFUSED);
             return None;
         }
-        let must_retry = self.config.retry || self.half_open >= self.config.retry_above;
+        let must_retry = self.config.retry || self.half_open.total() >= self.config.retry_above;
         if address == Address::Unknown && must_retry {
             self.send_retry(now, path, &bare);
             return None;
         }
         // Silence makes an honest client try again a little later.
-        (self.half_open < self.config.max_half_open).then_some((address, bare))
+        let room = self.half_open.total() < self.config.max_half_open
+            && self.half_open.of(path.remote.ip()) < self.config.max_half_open_per_network;
+        room.then_some((address, bare))
     }
 
     pub(super) fn check_token(
@@ -200,16 +202,23 @@ impl Endpoint {
         match Connection::server(now, parts, &tls, accepted) {
             Ok(mut connection) => {
                 connection.receive(now, path, ecn, datagram);
-                let slot = self.insert(connection, local_cid).slot();
-                self.half_open += 1;
-                self.routes
-                    .add_original(path.remote, client.destination_cid, slot);
-                if let Some(entry) = self.slots.entry(slot) {
-                    entry.half_open = true;
-                    entry.original = Some((path.remote, client.destination_cid));
+                // Garbage that only looked like an Initial leaves nothing behind.
+                if connection.stats().packets_received > 0 {
+                    let slot = self.insert(connection, local_cid).slot();
+                    self.note_client(slot, path.remote, client.destination_cid);
                 }
             }
             Err(error) => log::warn!("cannot accept {}: {error}", path.remote),
+        }
+    }
+
+    /// RFC 9000 §7.2: until the client learns our ID, its packets carry the one it made up.
+    fn note_client(&mut self, slot: usize, remote: SocketAddr, made_up: ConnectionId) {
+        if let Some(entry) = self.slots.entry(slot) {
+            entry.half_open = Some(remote.ip());
+            entry.original = Some((remote, made_up));
+            self.half_open.add(remote.ip());
+            self.routes.add_original(remote, made_up, slot);
         }
     }
 

@@ -19,6 +19,9 @@ pub struct EndpointConfig {
     pub retry_above: usize,
     /// Ignores new clients while so many handshakes are unfinished; they try again by themselves.
     pub max_half_open: usize,
+    /// Ignores new clients of a network (an IPv4 address, the first half of an IPv6 address) while so many
+    /// of its handshakes are unfinished: no single one can keep all others out.
+    pub max_half_open_per_network: usize,
     /// Refuses new clients, with CONNECTION_REFUSED, beyond so many connections.
     pub max_connections: usize,
     /// Bytes in the connection IDs issued here, the same for all (RFC 9000 §5.1): 8 to 20.
@@ -38,6 +41,7 @@ impl Default for EndpointConfig {
             retry: false,
             retry_above: 256,
             max_half_open: 4096,
+            max_half_open_per_network: 2048,
             max_connections: 16_384,
             cid_len: 8,
             secret: None,
@@ -54,6 +58,7 @@ impl fmt::Debug for EndpointConfig {
             .field("retry", &self.retry)
             .field("retry_above", &self.retry_above)
             .field("max_half_open", &self.max_half_open)
+            .field("max_half_open_per_network", &self.max_half_open_per_network)
             .field("max_connections", &self.max_connections)
             .field("cid_len", &self.cid_len)
             .field("new_tokens", &self.new_tokens)

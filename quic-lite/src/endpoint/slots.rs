@@ -3,7 +3,7 @@
 //! Promise: a handle of a connection that is gone never names a later one in the same slot.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::connection::Connection;
 use crate::wire::connection_id::ConnectionId;
@@ -45,10 +45,8 @@ pub(super) struct Entry {
     pub(super) original: Option<(SocketAddr, ConnectionId)>,
     /// The peer's stateless reset tokens that lead here.
     pub(super) resets: Vec<(SocketAddr, ResetToken)>,
-    /// Whom a client connected to.
-    pub(super) server_name: Option<String>,
-    /// A server's connection whose handshake is not complete.
-    pub(super) half_open: bool,
+    /// While a server's connection has not completed its handshake: the network it counts against.
+    pub(super) half_open: Option<IpAddr>,
     /// Stands in the list of connections whose events and deadlines may have changed.
     pub(super) touched: bool,
     /// Stands in the queue of connections that may have something to send.
@@ -63,8 +61,7 @@ impl Entry {
             cids: Vec::new(),
             original: None,
             resets: Vec::new(),
-            server_name: None,
-            half_open: false,
+            half_open: None,
             touched: false,
             ready: false,
         }

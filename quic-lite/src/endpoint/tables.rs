@@ -97,19 +97,19 @@ impl Endpoint {
     }
 
     fn keep_token(&mut self, slot: usize, token: &[u8]) {
-        if let Some(name) = self
-            .slots
-            .entry(slot)
-            .and_then(|entry| entry.server_name.as_deref())
-        {
+        let entry = self.slots.entry(slot);
+        if let Some(name) = entry.and_then(|entry| entry.connection.server_name()) {
             self.server_tokens.put(name, token.to_vec());
         }
     }
 
     fn leave_half_open(&mut self, slot: usize) {
-        if let Some(entry) = self.slots.entry(slot).filter(|entry| entry.half_open) {
-            entry.half_open = false;
-            self.half_open -= 1;
+        if let Some(ip) = self
+            .slots
+            .entry(slot)
+            .and_then(|entry| entry.half_open.take())
+        {
+            self.half_open.remove(ip);
         }
     }
 

@@ -412,6 +412,46 @@ fn a_small_initial_or_one_with_a_short_id_makes_no_state() {
 }
 
 #[test]
+fn garbage_that_looks_like_an_initial_makes_no_state() {
+    let mut net = Net::new(EndpointConfig::default());
+    let mut initial = first_flight(3);
+    initial[700] ^= 1;
+    net.reach_server(address(1, 1), &mut initial);
+    assert!(net.server.is_idle());
+    assert_eq!(net.server.routes.len(), 0);
+}
+
+#[test]
+fn one_network_cannot_take_all_handshakes() {
+    let mut net = Net::new(EndpointConfig {
+        max_half_open_per_network: 3,
+        ..EndpointConfig::default()
+    });
+    for port in 1..10 {
+        net.reach_server(address(1, port), &mut first_flight(4));
+    }
+    assert_eq!(net.server.half_open(), 3);
+    net.reach_server(address(3, 1), &mut first_flight(4));
+    assert_eq!(net.server.half_open(), 4);
+}
+
+#[test]
+fn a_client_that_was_here_before_needs_no_retry() {
+    let config = EndpointConfig {
+        retry: true,
+        ..EndpointConfig::default()
+    };
+    let mut net = Net::new(config);
+    net.connect();
+    net.settle();
+    assert!(net.is_connected());
+    net.connect();
+    let mut first = datagrams(&mut net.client, net.now).swap_remove(0);
+    net.reach_server(net.client_address, &mut first);
+    assert_eq!(net.server.len(), 2);
+}
+
+#[test]
 fn one_connection_too_many_is_refused() {
     let mut net = Net::new(EndpointConfig {
         max_connections: 1,
