@@ -8,7 +8,7 @@ use crate::recovery::{SentFrame, SentPacket, SpaceId};
 use crate::time::Time;
 use crate::wire::connection_id::ConnectionId;
 use crate::wire::frame::Frame;
-use crate::wire::frame::ack::Ack;
+use crate::wire::frame::{Ack, PathChallenge, PathResponse};
 use crate::wire::header::{HeaderLayout, LongHeader, LongType, ShortHeader};
 use crate::wire::packet_number::PacketNumber;
 use crate::wire::stream_id::Side;
@@ -78,15 +78,15 @@ impl Connection {
         let Some(space) = self.spaces.get(id).filter(|space| space.keys.is_known()) else {
             return false;
         };
-        space.crypto_send.has_pending()
-            || (id == SpaceId::Data
-                && (self.streams.has_pending()
-                    || !self.datagrams_out.is_empty()
-                    || self.control.has_pending()
-                    || self.local_ids.has_pending()
-                    || self.remote_ids.has_pending()
-                    || self.path.challenge_due().is_some()
-                    || !self.responses.is_empty()))
+        space.crypto_send.has_pending() || (id == SpaceId::Data && self.has_frames())
+    }
+
+    fn has_frames(&self) -> bool {
+        self.streams.has_pending()
+            || !self.datagrams_out.is_empty()
+            || self.control.has_pending()
+            || self.local_ids.has_pending()
+            || self.remote_ids.has_pending()
     }
 
     /// Writes the packet of one space behind `start`, if it has something to say now.
@@ -104,8 +104,10 @@ impl Connection {
             id == SpaceId::Initial && self.side == Side::Server && out.len() < MIN_DATAGRAM;
         let probe = self.recovery.probe_pending(id) && !too_small;
         let with_data = (may_send || probe) && !too_small && self.has_data_in(id);
+        // RFC 9000 §9.3: path validation begins at once; it is small and rare, so no window holds it back.
+        let validates = id == SpaceId::Data && self.has_path_frames();
         let ack_due = space.received.ack_due(now);
-        if !ack_due && !probe && !with_data {
+        if !ack_due && !probe && !validates && !with_data {
             return None;
         }
         let cid = self.remote_ids.current();
@@ -113,13 +115,17 @@ impl Connection {
         let first_frame = self.sent_frames.len();
         let with_ack = self.write_ack(now, id, &mut out);
         let after_ack = out.len();
-        let has_challenge = with_data && self.write_frames(id, &mut out);
+        let has_challenge = validates && self.write_path_frames(&mut out);
+        if with_data {
+            self.write_frames(id, &mut out);
+        }
         let space = self.spaces.get(id)?;
         if out.len() == after_ack && (probe || (with_ack && space.received.ping_wanted())) {
             Frame::Ping.encode(&mut out).ok()?;
         }
         let ack_eliciting = out.len() > after_ack;
-        if !ack_eliciting && !(with_ack && ack_due) {
+        let is_wanted = ack_eliciting || (with_ack && ack_due);
+        if !is_wanted {
             self.sent_frames.truncate(first_frame);
             return None;
         }
@@ -226,19 +232,15 @@ impl Connection {
         true
     }
 
-    /// Writes what waits, in the order of urgency. True when path validation is among it.
-    fn write_frames(&mut self, id: SpaceId, out: &mut Writer<'_>) -> bool {
+    /// Writes what waits, in the order of urgency.
+    fn write_frames(&mut self, id: SpaceId, out: &mut Writer<'_>) {
         let sent = &mut self.sent_frames;
         if let Some(space) = self.spaces.get_mut(id) {
             space.crypto_send.write_frames(out, sent);
         }
         if id != SpaceId::Data {
-            return false;
+            return;
         }
-        let validates = self
-            .control
-            .write_path_frames(&self.path, &mut self.responses, out);
-        let sent = &mut self.sent_frames;
         self.control.write_frames(out, sent);
         self.remote_ids.write_frames(out, sent);
         self.local_ids.write_frames(&self.reset_key, out, sent);
@@ -250,7 +252,26 @@ impl Connection {
             self.stats.datagram_frames_dropped += dropped;
         }
         self.streams.write_stream_frames(out, &mut self.sent_frames);
-        validates
+    }
+
+    fn has_path_frames(&self) -> bool {
+        !self.responses.is_empty() || self.path.challenge_due().is_some()
+    }
+
+    /// Writes path validation on the path in use. True when there was any.
+    fn write_path_frames(&mut self, out: &mut Writer<'_>) -> bool {
+        let (before, active) = (out.len(), self.path.tuple());
+        if let Some(response) = self.responses.take_where(|tuple| tuple.matches(&active)) {
+            // One that does not fit is not missed: the peer asks again.
+            let _ = Frame::PathResponse(PathResponse {
+                data: response.data,
+            })
+            .encode(out);
+        }
+        if let Some(data) = self.path.challenge_due() {
+            let _ = Frame::PathChallenge(PathChallenge { data }).encode(out);
+        }
+        out.len() > before
     }
 
     /// Pads the last packet, numbers and seals all of them. Returns the size of the datagram.

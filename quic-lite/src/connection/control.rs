@@ -1,14 +1,11 @@
 //! Frames that are sent once in a while and belong to no larger part: HANDSHAKE_DONE, NEW_TOKEN, PING,
-//! ACK_FREQUENCY, path validation on the path in use (RFC 9000 §19).
+//! ACK_FREQUENCY (RFC 9000 §19, draft-ietf-quic-ack-frequency).
 
 use crate::recovery::SentFrame;
 use crate::wire::frame::Frame;
 use crate::wire::frame::ack_frequency::AckFrequency;
 use crate::wire::frame::crypto::NewToken;
-use crate::wire::frame::path::{PathChallenge, PathResponse};
 use crate::wire::writer::Writer;
-
-use super::path::{Path, PendingResponses};
 
 /// What of these waits to be sent.
 #[derive(Debug, Default)]
@@ -30,28 +27,7 @@ impl Control {
         self.handshake_done || self.ping || self.send_new_token || self.send_ack_frequency
     }
 
-    /// Path validation on the path in use. True when there was any.
-    pub(super) fn write_path_frames(
-        &self,
-        path: &Path,
-        responses: &mut PendingResponses,
-        out: &mut Writer<'_>,
-    ) -> bool {
-        let before = out.len();
-        if let Some(response) = responses.take_where(|tuple| tuple.matches(&path.tuple())) {
-            // One that does not fit is not missed: the peer asks again.
-            let _ = Frame::PathResponse(PathResponse {
-                data: response.data,
-            })
-            .encode(out);
-        }
-        if let Some(data) = path.challenge_due() {
-            let _ = Frame::PathChallenge(PathChallenge { data }).encode(out);
-        }
-        out.len() > before
-    }
-
-    /// Writes what fits of the others.
+    /// Writes what fits.
     pub(super) fn write_frames(&mut self, out: &mut Writer<'_>, sent: &mut Vec<SentFrame>) {
         if self.handshake_done && Frame::HandshakeDone.encode(out).is_ok() {
             self.handshake_done = false;

@@ -86,6 +86,7 @@ impl Connection {
             keys.on_acked(ack.largest_acknowledged, received.generation)?;
         }
         self.apply_outcome(space);
+        self.streams.set_rtt(self.recovery.rtt().smoothed());
         Ok(())
     }
 
@@ -151,8 +152,8 @@ impl Connection {
 
     fn on_datagram_frame(&mut self, frame: &Datagram<'_>) -> Result<(), TransportError> {
         let limit = self.config.max_datagram_frame_size;
-        // RFC 9221 §3: the limit counts the whole frame; zero forbids all.
-        if limit == 0 || frame.encoded_len() as u64 > limit.max(3) + 2 {
+        // RFC 9221 §3: the limit counts the whole frame, at least type and data; zero forbids all.
+        if limit == 0 || 1 + frame.data.len() as u64 > limit {
             let reason = "DATAGRAM frame larger than allowed";
             return Err(violation(frame_type::DATAGRAM, reason));
         }

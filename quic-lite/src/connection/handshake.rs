@@ -126,11 +126,7 @@ impl Connection {
     pub(super) fn follow_tls(&mut self, now: Time) -> Result<(), TransportError> {
         while let Some(output) = self.handshake.tls.as_mut().and_then(|tls| tls.poll()) {
             match output {
-                TlsOutput::Crypto { level, bytes } => {
-                    if let Some(space) = self.spaces.get_mut(space_of_level(level)) {
-                        space.crypto_send.write(&bytes);
-                    }
-                }
+                TlsOutput::Crypto { level, bytes } => self.write_crypto(level, &bytes),
                 TlsOutput::Keys { level, keys } => self.install_keys(level, keys)?,
             }
         }
@@ -144,6 +140,12 @@ impl Connection {
             self.complete_handshake(now)?;
         }
         Ok(())
+    }
+
+    fn write_crypto(&mut self, level: Level, bytes: &[u8]) {
+        if let Some(space) = self.spaces.get_mut(space_of_level(level)) {
+            space.crypto_send.write(bytes);
+        }
     }
 
     fn install_keys(&mut self, level: Level, keys: Box<KeyPair>) -> Result<(), TransportError> {
@@ -304,7 +306,7 @@ impl Connection {
     }
 
     /// Opens kept packets whose keys have come meanwhile.
-    pub(super) fn open_kept_packets(&mut self) {
+    pub(super) fn open_kept_packets(&mut self, now: Time) {
         loop {
             let is_openable = |kept: &KeptPacket| {
                 space_of(kept.packet.packet_type).is_none_or(|id| self.may_open(id))
@@ -313,6 +315,7 @@ impl Connection {
                 break;
             };
             let mut kept = self.handshake.kept.remove(at);
+            kept.arrival.now = now;
             self.on_protected(&kept.arrival, &kept.packet, &mut kept.bytes);
         }
         if self.state != State::Handshake {

@@ -76,7 +76,8 @@ impl Connection {
         if !is_ours && token.is_some_and(|token| self.remote_ids.is_reset_token(&token)) {
             self.on_stateless_reset(arrival.now);
         }
-        self.open_kept_packets();
+        self.open_kept_packets(arrival.now);
+        self.note_amplification_limit();
     }
 
     /// Whether a datagram from there may concern us at all.
@@ -301,6 +302,7 @@ impl Connection {
         if keys.on_opened(received.generation, received.number, next)? {
             let phase = keys.phase();
             self.events.push_back(Event::KeysUpdated { phase });
+            self.timers.stop(Timer::OldKeys);
         }
         if keys.previous_may_expire() && self.timers.at(Timer::OldKeys).is_none() {
             // RFC 9001 §6.5: delayed packets under the old keys may come for three PTOs.

@@ -1,6 +1,7 @@
 //! Two connections back to back on virtual time: each file of `tests/` has one topic.
 
 mod close;
+mod cost;
 mod datagram;
 mod handshake;
 mod keys;

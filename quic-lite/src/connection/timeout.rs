@@ -10,6 +10,7 @@ use super::build::Drafts;
 use super::close::idle_timeout;
 use super::state::Transition;
 use super::timers::Timer;
+use super::transmit::MIN_PACKET;
 use crate::wire::stream_id::Side;
 
 impl Connection {
@@ -24,7 +25,7 @@ impl Connection {
             space
                 .received
                 .ack_deadline()
-                .filter(|_| self.path.budget() > 0)
+                .filter(|_| self.path.budget() >= MIN_PACKET as u64)
         });
         own.into_iter()
             .chain(acks)

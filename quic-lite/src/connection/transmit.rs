@@ -9,6 +9,7 @@ use crate::recovery::{SentPacket, SpaceId};
 use crate::time::Time;
 use crate::wire::frame::Frame;
 use crate::wire::frame::path::{PathChallenge, PathResponse};
+use crate::wire::packet_number::PacketNumber;
 use crate::wire::stream_id::Side;
 
 use super::Connection;
@@ -43,9 +44,14 @@ impl Connection {
             .transmit_off_path(now, buffer)
             .or_else(|| self.transmit_segments(now, buffer, max_segments))
             .or_else(|| self.transmit_mtu_probe(now, buffer));
+        self.note_amplification_limit();
+        transmit
+    }
+
+    /// RFC 9002 §6.2.2.1: a server that may not send needs no probe timer.
+    pub(super) fn note_amplification_limit(&mut self) {
         let limited = self.path.budget() < MIN_DATAGRAM as u64;
         self.recovery.set_amplification_limited(limited);
-        transmit
     }
 
     fn transmit_segments(
@@ -268,8 +274,10 @@ impl Connection {
         let (sealed, limit) = (keys.sealed(next), keys.suite().confidentiality_limit());
         if is_confirmed && sealed >= interval.min(limit / 2) && keys.initiate(next) {
             self.on_keys_updated();
-        } else if sealed >= limit - KEY_RESERVE {
-            let reason = "the sending key is worn out";
+        } else if sealed >= limit - KEY_RESERVE
+            || next.value() >= PacketNumber::MAX.value() - KEY_RESERVE
+        {
+            let reason = "no more packets can be sealed";
             let error = TransportError::new(TransportErrorCode::AEAD_LIMIT_REACHED, 0, reason);
             self.fail(now, error.into());
         }

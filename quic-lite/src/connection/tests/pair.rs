@@ -296,27 +296,18 @@ impl Pair {
         assert!(size > 0 && transmit.len <= buffer.len());
         for bytes in buffer[..transmit.len].chunks(size) {
             self.sent.push((direction, bytes.len()));
-            let tuple = match direction {
-                Direction::ToServer => {
-                    assert_eq!(transmit.path.remote, SERVER.into());
-                    FourTuple {
-                        local: SERVER.into(),
-                        remote: self.client_address,
-                    }
-                }
-                Direction::ToClient => {
-                    self.check_amplification(transmit.path.remote, bytes.len());
-                    // Whoever is not at the current address of the client does not get through.
-                    if transmit.path.remote != self.client_address {
-                        continue;
-                    }
-                    FourTuple {
-                        local: CLIENT.into(),
-                        remote: SERVER.into(),
-                    }
-                }
+            let (local, remote) = match direction {
+                Direction::ToServer => (SERVER.into(), self.client_address),
+                Direction::ToClient => (CLIENT.into(), SERVER.into()),
             };
+            if direction == Direction::ToClient {
+                self.check_amplification(transmit.path.remote, bytes.len());
+            }
+            // Whoever is not at the current address of the client does not get through.
+            let arrives =
+                direction == Direction::ToServer || transmit.path.remote == self.client_address;
             let at = self.now + self.setup.delay;
+            let tuple = FourTuple { local, remote };
             let mut flying = Flying {
                 at,
                 direction,
@@ -324,7 +315,7 @@ impl Pair {
                 ecn: transmit.ecn,
                 bytes: bytes.to_vec(),
             };
-            if (self.filter)(&mut flying) {
+            if arrives && (self.filter)(&mut flying) {
                 self.flying.push_back(flying);
             }
         }
