@@ -231,7 +231,6 @@ impl Connection {
         self.handshake.suite = tls.suite();
         self.handshake.alpn = tls.alpn().map(Box::from);
         self.handshake.server_name = tls.server_name().map(Box::from);
-        self.handshake.token = Vec::new();
         self.enter(Transition::HandshakeComplete);
         self.timers.stop(Timer::Handshake);
         self.events.push_back(Event::Connected);
@@ -259,6 +258,10 @@ impl Connection {
     pub(super) fn discard_space(&mut self, now: Time, id: SpaceId) {
         if self.spaces.discard(id) {
             self.recovery.discard(now, id);
+        }
+        // RFC 9000 §8.1.2: until then, every Initial repeats the token.
+        if id == SpaceId::Initial {
+            self.handshake.token = Vec::new();
         }
     }
 
