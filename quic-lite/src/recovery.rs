@@ -82,6 +82,8 @@ pub struct Recovery {
     pacer: Pacer,
     ecn: EcnValidation,
     mtu: MtuDiscovery,
+    /// The window had no room for an MTU probe that is due.
+    mtu_probe_waits: bool,
     skips: SkipPolicy,
     /// Generation of the path in use: packets of others do not count for congestion and RTT.
     path: u32,
@@ -115,6 +117,7 @@ impl Recovery {
             pacer: Pacer::default(),
             ecn: EcnValidation::new(config.ecn),
             mtu: MtuDiscovery::new(config.initial_datagram_size),
+            mtu_probe_waits: false,
             skips: SkipPolicy::default(),
             path: 0,
             newest_acked: None,
@@ -175,8 +178,16 @@ impl Recovery {
 
     /// The size of an MTU probe to send now: PING and PADDING alone, `mtu_probe` set.
     pub fn mtu_probe(&mut self, now: Time) -> Option<u16> {
-        let size = self.mtu.probe(now)?;
-        (self.pto_count == 0 && self.window_left() >= u64::from(size)).then_some(size)
+        let size = self.mtu.probe(now).filter(|_| self.pto_count == 0);
+        let fits = size.filter(|size| self.window_left() >= u64::from(*size));
+        self.mtu_probe_waits = size.is_some() && fits.is_none();
+        fits
+    }
+
+    /// Whether the next MTU probe goes before data: behind them it would wait as long as they fill the
+    /// window.
+    pub fn is_mtu_probe_overdue(&self) -> bool {
+        self.mtu_probe_waits
     }
 
     /// The size that datagrams may have now.

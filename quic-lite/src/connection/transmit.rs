@@ -27,6 +27,12 @@ pub(super) struct Route {
     pub(super) mtu_probe: bool,
 }
 
+impl Route {
+    fn ecn(self) -> Option<Ecn> {
+        self.ecn_marked.then_some(Ecn::Ect0)
+    }
+}
+
 impl Connection {
     pub(super) fn next_transmit(
         &mut self,
@@ -40,8 +46,10 @@ impl Connection {
             _ => {}
         }
         self.keep_keys_fresh(now);
+        let overdue = self.recovery.is_mtu_probe_overdue();
         let transmit = self
             .transmit_off_path(now, buffer)
+            .or_else(|| overdue.then(|| self.transmit_mtu_probe(now, buffer))?)
             .or_else(|| self.transmit_segments(now, buffer, max_segments))
             .or_else(|| self.transmit_mtu_probe(now, buffer));
         self.note_amplification_limit();
@@ -82,12 +90,11 @@ impl Connection {
             }
         }
         let first = first?;
-        let ecn = route.ecn_marked.then_some(Ecn::Ect0);
         Some(Transmit {
             len,
             segment_size: (len > first).then_some(first),
             path: self.path.tuple(),
-            ecn,
+            ecn: route.ecn(),
         })
     }
 
@@ -209,7 +216,7 @@ impl Connection {
         let generation = self.recovery.path_generation();
         let route = Route {
             generation,
-            ecn_marked: false,
+            ecn_marked: self.recovery.marks_ecn(),
             mtu_probe: true,
         };
         let drafts = Drafts::from(draft);
@@ -220,7 +227,7 @@ impl Connection {
             len,
             segment_size: None,
             path: self.path.tuple(),
-            ecn: None,
+            ecn: route.ecn(),
         })
     }
 
@@ -247,7 +254,7 @@ impl Connection {
         let pad_to = self.padded_size(&drafts, room);
         let route = Route {
             generation: SentPacket::OFF_PATH,
-            ecn_marked: false,
+            ecn_marked: self.recovery.marks_ecn(),
             mtu_probe: false,
         };
         let len = self.seal(now, out, &drafts, pad_to, route)?;
@@ -256,7 +263,7 @@ impl Connection {
             len,
             segment_size: None,
             path: self.path.tuple(),
-            ecn: None,
+            ecn: route.ecn(),
         })
     }
 

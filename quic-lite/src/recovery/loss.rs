@@ -180,15 +180,15 @@ impl Recovery {
         if packet.path != self.path {
             return;
         }
+        if packet.ecn_marked {
+            self.ecn.on_marked_lost();
+        }
         if packet.mtu_probe {
             // RFC 9000 §14.4: the loss of a probe says nothing of congestion.
             self.mtu.on_probe_lost(now, packet.size);
             return self.controller.remove(u64::from(packet.size));
         }
         self.mtu.on_lost(packet.time, packet.size);
-        if packet.ecn_marked {
-            self.ecn.on_marked_lost();
-        }
     }
 
     /// What follows from all of them together.
