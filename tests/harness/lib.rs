@@ -1,1 +1,34 @@
-//! Harness for scenario tests. No RFC.
+//! A network in a box: virtual time, seeded links, two endpoints, and an observer who holds the keys. No RFC.
+//!
+//! | file | what |
+//! |---|---|
+//! | `link` | one direction of a path: delay, bandwidth, queue, loss, corruption, outages |
+//! | `network` | both directions, a NAT that rebinds, datagrams under way |
+//! | `scenario` | the settings of one run |
+//! | `pair` | two endpoints and their applications, driven step by step |
+//! | `tap` | every packet sent, opened |
+//! | `invariants` | what must hold after every step of any run |
+//! | `files` | applications: a file server, a client that checks what it gets |
+//! | `certificates` | chains of any length, the same bytes each time |
+//! | `seeds` | which seeds a test runs with |
+//!
+//! Promise: a seed decides everything but the contents of TLS messages, whose lengths are fixed. Nothing
+//! here reads a clock, sleeps, or opens a socket, and each run is bounded in virtual time and in steps.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+pub mod certificates;
+pub mod files;
+pub mod invariants;
+pub mod link;
+pub mod network;
+pub mod pair;
+pub mod scenario;
+pub mod seeds;
+pub mod tap;
+
+pub use files::{FileClient, FileServer};
+pub use link::LinkConfig;
+pub use pair::Pair;
+pub use scenario::Scenario;
+pub use seeds::for_each_seed;
+pub use tap::{Kind, TappedPacket};

@@ -1,0 +1,123 @@
+//! The settings of one run. No RFC.
+
+use std::sync::Arc;
+
+use quic_lite::config::Config;
+use quic_lite::endpoint::{Endpoint, EndpointConfig};
+use quic_lite::io::Application;
+use quic_lite::protection::CipherSuite;
+use quic_lite::rng::Rng;
+use quic_lite::tls::rustls::ServerConfig;
+use quic_lite::tls::rustls::version::TLS13;
+use quic_lite::tls::{ClientTls, ServerTls, provider};
+
+use crate::certificates::{self, Chain};
+use crate::link::LinkConfig;
+use crate::network::{CLIENT, Network, SERVER};
+use crate::pair::{Node, Pair};
+use crate::tap::{Secrets, Tap};
+
+/// What to simulate. The defaults are a clean link and default endpoints.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Decides everything that is random.
+    pub seed: u64,
+    /// From the client to the server.
+    pub to_server: LinkConfig,
+    /// From the server to the client.
+    pub to_client: LinkConfig,
+    /// The client's transport.
+    pub client: Config,
+    /// The server's transport.
+    pub server: Config,
+    /// The server demands a Retry.
+    pub retry: bool,
+    /// What the client offers.
+    pub suites: Vec<CipherSuite>,
+    /// What the server shows.
+    pub chain: Chain,
+}
+
+impl Scenario {
+    /// The default scenario with this seed.
+    pub fn new(seed: u64) -> Self {
+        Self::over(seed, &LinkConfig::default())
+    }
+
+    /// The same link in both directions.
+    pub fn over(seed: u64, link: &LinkConfig) -> Self {
+        Self {
+            seed,
+            to_server: link.clone(),
+            to_client: link.clone(),
+            client: Config::default(),
+            server: Config::default(),
+            retry: false,
+            suites: CipherSuite::ALL.to_vec(),
+            chain: certificates::short(),
+        }
+    }
+
+    /// Changes the transport of both sides.
+    pub fn both(mut self, change: impl Fn(&mut Config)) -> Self {
+        change(&mut self.client);
+        change(&mut self.server);
+        self
+    }
+
+    /// The two endpoints, with the client's connection begun.
+    pub fn start<C: Application, S: Application>(self, client: C, server: S) -> Pair<C, S> {
+        let mut rng = Rng::from_number(self.seed);
+        let network = Network::new(self.to_server.clone(), self.to_client.clone(), &mut rng);
+        let secrets = Arc::new(Secrets::default());
+        let client_endpoint = endpoint(EndpointConfig::default(), CLIENT, &mut rng);
+        let server_endpoint = self.server_endpoint(&secrets, &mut rng);
+        let tls = ClientTls::with_roots([self.chain.root.clone()], ALPN)
+            .and_then(|tls| tls.only(&self.suites))
+            .unwrap();
+        let mut pair = Pair::new(
+            self.seed,
+            Node::new(client_endpoint, client),
+            Node::new(server_endpoint, server),
+            network,
+            Tap::new(secrets),
+            rng,
+        );
+        let config = self.client;
+        let connected = pair
+            .client
+            .endpoint
+            .connect(pair.now, &tls, SERVER, "localhost", config);
+        pair.client.handle = Some(connected.unwrap());
+        pair
+    }
+
+    /// A server that keeps no state but its secret: also what remains of one after a restart.
+    pub fn server_endpoint(&self, secrets: &Arc<Secrets>, rng: &mut Rng) -> Endpoint {
+        let mut tls = ServerConfig::builder_with_provider(provider(&CipherSuite::ALL))
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(self.chain.certificates.clone(), self.chain.key.clone_key())
+            .unwrap();
+        tls.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
+        tls.key_log = secrets.clone();
+        let config = EndpointConfig {
+            server: Some(ServerTls::new(tls).unwrap()),
+            transport: Arc::new(self.server.clone()),
+            retry: self.retry,
+            secret: Some([7; 32]),
+            ..EndpointConfig::default()
+        };
+        endpoint(config, SERVER, rng)
+    }
+}
+
+fn endpoint(config: EndpointConfig, address: std::net::SocketAddr, rng: &mut Rng) -> Endpoint {
+    let mut endpoint = Endpoint::new(config, rng.bytes());
+    endpoint.set_local_addresses(&[address]);
+    endpoint
+}
+
+/// The application protocol of all simulations.
+const ALPN: &[&[u8]] = &[b"hq-interop"];
