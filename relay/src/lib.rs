@@ -1,8 +1,11 @@
 //! The relay: MOQT draft-18 sessions, tracks, fan-out, cache.
 #![warn(missing_docs)]
 
+pub mod cache;
+pub mod forward;
 pub mod ivf;
 pub mod keyframe;
 pub mod moqt;
 pub mod session;
+pub mod track;
 pub mod url;
