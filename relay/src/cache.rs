@@ -80,7 +80,10 @@ impl StreamStore {
             match scanned {
                 Scanned::Started(span) => {
                     self.cost += OBJECT_COST;
-                    self.objects.push(Placed { span: *span, since: now });
+                    self.objects.push(Placed {
+                        span: *span,
+                        since: now,
+                    });
                 }
                 Scanned::Measured(span) => {
                     if let Some(last) = self.objects.last_mut() {
@@ -128,7 +131,8 @@ impl StreamStore {
 
     /// Whether all bytes have come, up to the end.
     pub fn is_complete(&self) -> bool {
-        self.final_size.is_some_and(|size| size == 0 || self.received.contains_range(&(0..size)))
+        self.final_size
+            .is_some_and(|size| size == 0 || self.received.contains_range(&(0..size)))
     }
 
     /// Whether the stream ends inside an object, which is the publisher's fault (draft §11.4).
@@ -192,13 +196,17 @@ impl StreamStore {
 
     /// The first object whose ID is at least `object`.
     pub fn object_from(&self, object: u64) -> Option<ObjectSpan> {
-        let index = self.objects.partition_point(|placed| placed.span.id < object);
+        let index = self
+            .objects
+            .partition_point(|placed| placed.span.id < object);
         self.objects.get(index).map(|placed| placed.span)
     }
 
     /// The object that the byte at `offset` belongs to.
     pub fn object_at(&self, offset: u64) -> Option<&Placed> {
-        let index = self.objects.partition_point(|placed| placed.span.start <= offset);
+        let index = self
+            .objects
+            .partition_point(|placed| placed.span.start <= offset);
         self.objects.get(index.checked_sub(1)?)
     }
 
@@ -210,11 +218,17 @@ impl StreamStore {
 
     /// The stored bytes from `offset` on, with their offsets, holes left out.
     pub fn pieces_from(&self, offset: u64) -> impl Iterator<Item = (u64, Chunk)> + '_ {
-        let first = self.chunks.range(..=offset).next_back().map_or(offset, |(start, _)| *start);
-        self.chunks.range(first..).filter_map(move |(start, chunk)| {
-            let skip = usize::try_from(offset.saturating_sub(*start)).ok()?;
-            (skip < chunk.len()).then(|| (*start + skip as u64, chunk.slice(skip..chunk.len())))
-        })
+        let first = self
+            .chunks
+            .range(..=offset)
+            .next_back()
+            .map_or(offset, |(start, _)| *start);
+        self.chunks
+            .range(first..)
+            .filter_map(move |(start, chunk)| {
+                let skip = usize::try_from(offset.saturating_sub(*start)).ok()?;
+                (skip < chunk.len()).then(|| (*start + skip as u64, chunk.slice(skip..chunk.len())))
+            })
     }
 
     /// A copy of stored bytes; `None` unless all of them are there.
@@ -243,11 +257,16 @@ impl StreamStore {
     fn forget_bytes(&mut self) {
         let position = self.scanner.position();
         // What the scanner has not passed it still needs.
-        self.chunks.retain(|offset, chunk| offset.saturating_add(chunk.len() as u64) > position);
+        self.chunks
+            .retain(|offset, chunk| offset.saturating_add(chunk.len() as u64) > position);
         let kept = self.objects.pop();
         self.objects.clear();
         self.objects.extend(kept);
-        self.cost = self.chunks.values().map(|chunk| chunk.len() + CHUNK_COST).sum::<usize>()
+        self.cost = self
+            .chunks
+            .values()
+            .map(|chunk| chunk.len() + CHUNK_COST)
+            .sum::<usize>()
             + self.objects.len() * OBJECT_COST;
     }
 }
@@ -273,11 +292,17 @@ impl StoredDatagram {
 pub struct Ages<K> {
     queue: VecDeque<(u64, K)>,
     stamp: u64,
+    /// When the queue is longer, outdated entries are to be dropped.
+    limit: usize,
 }
 
 impl<K> Default for Ages<K> {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), stamp: 0 }
+        Self {
+            queue: VecDeque::new(),
+            stamp: 0,
+            limit: 64,
+        }
     }
 }
 
@@ -294,19 +319,15 @@ impl<K> Ages<K> {
         self.queue.pop_front()
     }
 
-    /// How many entries there are, outdated ones included.
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// Whether nothing was touched.
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+    /// Whether outdated entries may outnumber the others.
+    pub fn is_long(&self) -> bool {
+        self.queue.len() > self.limit
     }
 
     /// Drops outdated entries.
     pub fn retain(&mut self, mut current: impl FnMut(u64, &K) -> bool) {
         self.queue.retain(|(stamp, key)| current(*stamp, key));
+        self.limit = 64 + 2 * self.queue.len();
     }
 }
 
@@ -332,7 +353,12 @@ mod tests {
         header().encode(&mut out);
         for id in 0..4u64 {
             let previous = id.checked_sub(1);
-            Object { id, properties: &[], body: Body::Payload(&[7; 50]) }.encode(&mut out, false, previous);
+            Object {
+                id,
+                properties: &[],
+                body: Body::Payload(&[7; 50]),
+            }
+            .encode(&mut out, false, previous);
         }
         out
     }
@@ -340,23 +366,42 @@ mod tests {
     #[test]
     fn bytes_in_any_order_give_the_same_objects() {
         let bytes = stream();
-        let pieces: Vec<(usize, &[u8])> = bytes.chunks(7).enumerate().map(|(n, piece)| (n * 7, piece)).collect();
+        let pieces: Vec<(usize, &[u8])> = bytes
+            .chunks(7)
+            .enumerate()
+            .map(|(n, piece)| (n * 7, piece))
+            .collect();
         for rotate in 0..pieces.len() {
             let mut pieces = pieces.clone();
             pieces.rotate_left(rotate);
             let mut store = StreamStore::new(header(), 4);
             let mut seen = Vec::new();
             for (offset, piece) in pieces {
-                store.insert(Time::ZERO, offset as u64, Chunk::from(piece), &mut seen).expect("valid");
+                store
+                    .insert(Time::ZERO, offset as u64, Chunk::from(piece), &mut seen)
+                    .expect("valid");
             }
             store.finish(Time::ZERO, bytes.len() as u64);
             assert!(store.is_complete() && !store.ends_badly());
-            assert_eq!(store.objects().iter().map(|placed| placed.span.id).collect::<Vec<_>>(), [0, 1, 2, 3]);
+            assert_eq!(
+                store
+                    .objects()
+                    .iter()
+                    .map(|placed| placed.span.id)
+                    .collect::<Vec<_>>(),
+                [0, 1, 2, 3]
+            );
             let span = store.object_from(2).expect("there");
             assert!(store.has(&span));
             let end = span.end.expect("measured");
-            assert_eq!(store.bytes(span.start, end).expect("kept"), bytes[span.start as usize..end as usize]);
-            assert_eq!(store.object_at(end - 1).map(|placed| placed.span.id), Some(2));
+            assert_eq!(
+                store.bytes(span.start, end).expect("kept"),
+                bytes[span.start as usize..end as usize]
+            );
+            assert_eq!(
+                store.object_at(end - 1).map(|placed| placed.span.id),
+                Some(2)
+            );
         }
     }
 
@@ -364,7 +409,9 @@ mod tests {
     fn a_stream_that_ends_inside_an_object_is_noticed() {
         let bytes = stream();
         let mut store = StreamStore::new(header(), 4);
-        store.insert(Time::ZERO, 0, Chunk::from(&bytes[..30]), &mut Vec::new()).expect("valid");
+        store
+            .insert(Time::ZERO, 0, Chunk::from(&bytes[..30]), &mut Vec::new())
+            .expect("valid");
         store.finish(Time::ZERO, 30);
         assert!(store.ends_badly());
     }
@@ -374,12 +421,19 @@ mod tests {
         let bytes = stream();
         let mut store = StreamStore::new(header(), 4);
         let mut seen = Vec::new();
-        store.insert(Time::ZERO, 0, Chunk::from(&bytes[..60]), &mut seen).expect("valid");
+        store
+            .insert(Time::ZERO, 0, Chunk::from(&bytes[..60]), &mut seen)
+            .expect("valid");
         store.drop_bytes();
         assert!(store.cost() < 100 && !store.is_whole());
-        store.insert(Time::ZERO, 60, Chunk::from(&bytes[60..]), &mut seen).expect("valid");
+        store
+            .insert(Time::ZERO, 60, Chunk::from(&bytes[60..]), &mut seen)
+            .expect("valid");
         assert!(store.cost() < 100);
-        let started = seen.iter().filter(|seen| matches!(seen, Scanned::Started(_))).count();
+        let started = seen
+            .iter()
+            .filter(|seen| matches!(seen, Scanned::Started(_)))
+            .count();
         assert_eq!(started, 4);
     }
 
@@ -387,9 +441,16 @@ mod tests {
     fn pieces_start_where_asked() {
         let mut store = StreamStore::new(header(), 4);
         let bytes = stream();
-        store.insert(Time::ZERO, 0, Chunk::from(&bytes[..10]), &mut Vec::new()).expect("valid");
-        store.insert(Time::ZERO, 20, Chunk::from(&bytes[20..30]), &mut Vec::new()).expect("valid");
-        let pieces: Vec<_> = store.pieces_from(6).map(|(offset, chunk)| (offset, chunk.len())).collect();
+        store
+            .insert(Time::ZERO, 0, Chunk::from(&bytes[..10]), &mut Vec::new())
+            .expect("valid");
+        store
+            .insert(Time::ZERO, 20, Chunk::from(&bytes[20..30]), &mut Vec::new())
+            .expect("valid");
+        let pieces: Vec<_> = store
+            .pieces_from(6)
+            .map(|(offset, chunk)| (offset, chunk.len()))
+            .collect();
         assert_eq!(pieces, [(6, 4), (20, 10)]);
         assert_eq!(store.bytes(6, 21), None);
     }

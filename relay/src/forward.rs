@@ -25,10 +25,15 @@ impl Window {
     pub fn new(filter: Option<Filter>, largest: Option<Location>) -> Self {
         let (start, end_group) = match filter {
             None => (Location::ZERO, None),
-            Some(Filter::NextGroupStart) => {
-                (largest.map_or(Location::ZERO, |at| Location::new(at.group.saturating_add(1), 0)), None)
+            Some(Filter::NextGroupStart) => (
+                largest.map_or(Location::ZERO, |at| {
+                    Location::new(at.group.saturating_add(1), 0)
+                }),
+                None,
+            ),
+            Some(Filter::LargestObject) => {
+                (largest.map_or(Location::ZERO, Location::next_object), None)
             }
-            Some(Filter::LargestObject) => (largest.map_or(Location::ZERO, Location::next_object), None),
             Some(Filter::AbsoluteStart(start)) => (start, None),
             Some(Filter::AbsoluteRange { start, end_group }) => (start, Some(end_group)),
         };
@@ -45,7 +50,11 @@ impl Window {
         if group < self.start.group || self.end_group.is_some_and(|end| group > end) {
             return None;
         }
-        Some(if group == self.start.group { self.start.object } else { 0 })
+        Some(if group == self.start.group {
+            self.start.object
+        } else {
+            0
+        })
     }
 }
 
@@ -120,9 +129,17 @@ pub fn begin(window: &Window, alias: u64, store: &StreamStore, out: &mut Vec<Sen
 }
 
 /// What one piece of news means for one subscriber.
-pub fn forward(route: &mut Route, alias: u64, store: &StreamStore, news: News<'_>, out: &mut Vec<Send>) {
+pub fn forward(
+    route: &mut Route,
+    alias: u64,
+    store: &StreamStore,
+    news: News<'_>,
+    out: &mut Vec<Send>,
+) {
     match (*route, news) {
         (Route::Closed, _) => {}
+        // Where bytes were dropped nobody can begin any more.
+        (Route::Joining { .. }, News::Bytes { .. }) if !store.is_whole() => *route = Route::Closed,
         (Route::Joining { object }, News::Bytes { .. }) => join(route, object, alias, store, out),
         (Route::Joining { .. }, News::End(_)) if !store.is_complete() => {}
         (Route::Joining { .. }, News::End(_) | News::Reset(_)) => *route = Route::Closed,
@@ -131,7 +148,9 @@ pub fn forward(route: &mut Route, alias: u64, store: &StreamStore, news: News<'_
         }
         // Draft §11.4.3: the end is passed on as soon as it is known; holes are filled as they come.
         (Route::Open { from, prefix }, News::End(size)) => {
-            out.push(Send::Finish(size.saturating_sub(from).saturating_add(prefix)));
+            out.push(Send::Finish(
+                size.saturating_sub(from).saturating_add(prefix),
+            ));
         }
         (Route::Open { .. }, News::Reset(code)) => {
             out.push(Send::Reset(code));
@@ -143,22 +162,34 @@ pub fn forward(route: &mut Route, alias: u64, store: &StreamStore, news: News<'_
 /// Opens the subscriber's stream if the first object it wants has come.
 fn join(route: &mut Route, object: u64, alias: u64, store: &StreamStore, out: &mut Vec<Send>) {
     let whole = object == 0 || store.first_object().is_some_and(|first| first >= object);
-    let start = if whole { whole_start(alias, store) } else { joined_start(object, alias, store) };
+    let start = if whole {
+        whole_start(alias, store)
+    } else {
+        joined_start(object, alias, store)
+    };
     let Some((prefix, from)) = start else {
         return;
     };
     out.push(Send::Open);
     let shift = prefix.len() as u64;
     if shift > 0 {
-        out.push(Send::Write { offset: 0, chunk: prefix });
+        out.push(Send::Write {
+            offset: 0,
+            chunk: prefix,
+        });
     }
     for (offset, chunk) in store.pieces_from(from) {
         write(from, shift, offset, &chunk, out);
     }
-    *route = Route::Open { from, prefix: shift };
+    *route = Route::Open {
+        from,
+        prefix: shift,
+    };
     // The end may be known already: when this is a replay, or the first wanted object came late.
     if let Some(size) = store.final_size() {
-        out.push(Send::Finish(size.saturating_sub(from).saturating_add(shift)));
+        out.push(Send::Finish(
+            size.saturating_sub(from).saturating_add(shift),
+        ));
     }
 }
 
@@ -195,7 +226,10 @@ fn write(from: u64, prefix: u64, offset: u64, chunk: &Chunk, out: &mut Vec<Send>
         return;
     }
     let offset = offset.max(from).saturating_sub(from).saturating_add(prefix);
-    out.push(Send::Write { offset, chunk: chunk.slice(skip..chunk.len()) });
+    out.push(Send::Write {
+        offset,
+        chunk: chunk.slice(skip..chunk.len()),
+    });
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ use quic_lite::stream::{Chunk, StreamEvent, Streams};
 use quic_lite::wire::stream_id::{Dir, Side, StreamId};
 
 use crate::moqt::message::GoAway;
-use crate::moqt::{CloseCode, Message, MoqtError, Setup, SubgroupHeader};
+use crate::moqt::{Message, MoqtError, Setup, SubgroupHeader};
 
 pub use data::Data;
 use data::{Alias, Held, Incoming};
@@ -106,6 +106,8 @@ pub enum SessionEvent {
         request: RequestId,
         /// Its header, which [`Session::read`] gives once more as bytes.
         header: SubgroupHeader,
+        /// How many bytes the header takes.
+        header_len: u64,
     },
     /// The answer to a FETCH of ours begins; [`Session::read`] reads it, FETCH_HEADER included.
     Fetch {

@@ -14,7 +14,9 @@ use quic_lite::wire::stream_id::StreamId;
 
 use crate::cache::{StoredDatagram, StreamStore};
 use crate::forward::{Route, Window};
-use crate::moqt::{DoneCode, Filter, FullTrackName, GroupOrder, Location, Parameters, Properties, key_value};
+use crate::moqt::{
+    DoneCode, Filter, FullTrackName, GroupOrder, Location, Parameters, Properties, key_value,
+};
 use crate::session::RequestId;
 
 /// A connection.
@@ -63,6 +65,8 @@ pub struct Track {
     pub largest: Option<Location>,
     /// Where it comes from.
     pub upstream: Upstream,
+    /// A newer publisher that was asked and has not answered.
+    pub successor: Option<(PeerId, RequestId)>,
     /// Who takes it.
     pub subscriptions: Vec<SubscriptionId>,
     /// Who waits for it.
@@ -75,7 +79,7 @@ pub struct Track {
     pub new_group_asked: Option<u64>,
     /// Objects have come in datagrams.
     pub has_datagrams: bool,
-    /// Objects have come, or may come, after the end of the track was seen.
+    /// The End of Track object, once it has come.
     pub ended_at: Option<Location>,
 }
 
@@ -87,6 +91,7 @@ impl Track {
             properties,
             largest: None,
             upstream: Upstream::None,
+            successor: None,
             subscriptions: Vec::new(),
             waiting: Vec::new(),
             fetches: Vec::new(),
@@ -107,6 +112,14 @@ impl Track {
         self.subscriptions.is_empty() && self.waiting.is_empty() && self.fetches.is_empty()
     }
 
+    /// The new group that those who wait wish for (draft §10.2.13).
+    pub fn wished_group(&self) -> Option<u64> {
+        self.waiting
+            .iter()
+            .filter_map(|waiting| waiting.subscribe.as_ref()?.new_group_request)
+            .max()
+    }
+
     /// Takes note of an object.
     pub fn saw(&mut self, location: Location) {
         if self.largest.is_none_or(|largest| largest < location) {
@@ -123,8 +136,14 @@ impl Track {
             Some(Duration::from_millis(smaller))
         };
         Timeouts {
-            object: pick(parameters.object_delivery_timeout, key_value::key::OBJECT_DELIVERY_TIMEOUT),
-            subgroup: pick(parameters.subgroup_delivery_timeout, key_value::key::SUBGROUP_DELIVERY_TIMEOUT),
+            object: pick(
+                parameters.object_delivery_timeout,
+                key_value::key::OBJECT_DELIVERY_TIMEOUT,
+            ),
+            subgroup: pick(
+                parameters.subgroup_delivery_timeout,
+                key_value::key::SUBGROUP_DELIVERY_TIMEOUT,
+            ),
         }
     }
 }
@@ -210,6 +229,8 @@ pub struct Group {
     pub datagrams: Vec<StoredDatagram>,
     /// When it was last of use, in the order of uses.
     pub stamp: u64,
+    /// What it costs to keep.
+    pub cost: usize,
 }
 
 /// An upstream stream and who gets it.
@@ -318,7 +339,8 @@ pub fn stream_priority(subscriber: u8, publisher: u8, order: GroupOrder, group: 
         GroupOrder::Descending => (group & 0x7fff) as i32,
     };
     // Requests and control are far above; 2^30 below zero is the least urgent.
-    ((i32::from(255 - subscriber) << 23) | (i32::from(255 - publisher) << 15) | newest_first) - (1 << 30)
+    ((i32::from(255 - subscriber) << 23) | (i32::from(255 - publisher) << 15) | newest_first)
+        - (1 << 30)
 }
 
 #[cfg(test)]
@@ -334,7 +356,10 @@ mod tests {
         assert!(urgent > stream_priority(1, 0, Descending, 0x7fff));
         assert!(stream_priority(5, 1, Ascending, 0) > stream_priority(5, 2, Descending, 9));
         assert!(stream_priority(5, 1, Descending, 9) > stream_priority(5, 1, Descending, 8));
-        assert_eq!(stream_priority(5, 1, Ascending, 9), stream_priority(5, 1, Ascending, 8));
+        assert_eq!(
+            stream_priority(5, 1, Ascending, 9),
+            stream_priority(5, 1, Ascending, 8)
+        );
         assert!(stream_priority(0, 0, Descending, 0x7fff) < i32::MAX - 1);
     }
 
@@ -343,12 +368,27 @@ mod tests {
         let mut bytes = Vec::new();
         PairWriter::new(&mut bytes).int(key_value::key::OBJECT_DELIVERY_TIMEOUT, 300);
         let name = FullTrackName::new(Namespace::empty(), b"t").expect("short");
-        let key = TrackKey { scope: Scope::from(&b""[..]), name };
+        let key = TrackKey {
+            scope: Scope::from(&b""[..]),
+            name,
+        };
         let track = Track::new(key, Properties::parse_all(&bytes).expect("valid"));
-        let asked = |ms| Parameters { object_delivery_timeout: Some(ms), ..Parameters::default() };
-        assert_eq!(track.timeouts(&asked(500)).object, Some(Duration::from_millis(300)));
-        assert_eq!(track.timeouts(&asked(100)).object, Some(Duration::from_millis(100)));
-        assert_eq!(track.timeouts(&asked(0)).object, Some(Duration::from_millis(300)));
+        let asked = |ms| Parameters {
+            object_delivery_timeout: Some(ms),
+            ..Parameters::default()
+        };
+        assert_eq!(
+            track.timeouts(&asked(500)).object,
+            Some(Duration::from_millis(300))
+        );
+        assert_eq!(
+            track.timeouts(&asked(100)).object,
+            Some(Duration::from_millis(100))
+        );
+        assert_eq!(
+            track.timeouts(&asked(0)).object,
+            Some(Duration::from_millis(300))
+        );
         assert_eq!(track.timeouts(&asked(0)).subgroup, None);
     }
 }

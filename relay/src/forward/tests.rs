@@ -6,7 +6,10 @@ use super::*;
 use crate::moqt::subgroup::{Body, Object};
 use crate::moqt::{SubgroupHeader, SubgroupId};
 
-const ALL: Window = Window { start: Location::ZERO, end_group: None };
+const ALL: Window = Window {
+    start: Location::ZERO,
+    end_group: None,
+};
 
 fn header(subgroup_id: SubgroupId) -> SubgroupHeader {
     SubgroupHeader {
@@ -24,7 +27,12 @@ fn objects(out: &mut Vec<u8>, ids: &[u64]) {
     let mut previous = None;
     for id in ids {
         let payload = [*id as u8; 40];
-        Object { id: *id, properties: &[2, 9], body: Body::Payload(&payload) }.encode(out, true, previous);
+        Object {
+            id: *id,
+            properties: &[2, 9],
+            body: Body::Payload(&payload),
+        }
+        .encode(out, true, previous);
         previous = Some(*id);
     }
 }
@@ -53,12 +61,15 @@ impl Received {
                 Send::Open => assert!(!core::mem::replace(&mut self.opened, true)),
                 Send::Write { offset, chunk } => {
                     let offset = usize::try_from(offset).expect("small");
-                    self.bytes.resize(self.bytes.len().max(offset + chunk.len()), None);
+                    self.bytes
+                        .resize(self.bytes.len().max(offset + chunk.len()), None);
                     for (slot, byte) in self.bytes[offset..].iter_mut().zip(chunk.iter()) {
                         assert_eq!(slot.replace(*byte), None, "written once");
                     }
                 }
-                Send::Finish(size) => assert!(self.size.replace(size).is_none_or(|old| old == size)),
+                Send::Finish(size) => {
+                    assert!(self.size.replace(size).is_none_or(|old| old == size))
+                }
                 Send::Reset(code) => self.reset = Some(code),
             }
         }
@@ -66,14 +77,23 @@ impl Received {
 
     fn whole(&self) -> Vec<u8> {
         assert!(self.opened);
-        let bytes: Vec<u8> = self.bytes.iter().map(|byte| byte.expect("no hole")).collect();
+        let bytes: Vec<u8> = self
+            .bytes
+            .iter()
+            .map(|byte| byte.expect("no hole"))
+            .collect();
         assert_eq!(self.size, Some(bytes.len() as u64));
         bytes
     }
 }
 
 /// Feeds a stream piece by piece; the subscriber begins after `join_after` pieces.
-fn play(bytes: &[u8], header: (&SubgroupHeader, u64), order: &[usize], at: (Window, u64, usize)) -> Received {
+fn play(
+    bytes: &[u8],
+    header: (&SubgroupHeader, u64),
+    order: &[usize],
+    at: (Window, u64, usize),
+) -> Received {
     let (window, alias, join_after) = at;
     let mut store = StreamStore::new(*header.0, header.1);
     let (mut received, mut route) = (Received::default(), None);
@@ -88,12 +108,29 @@ fn play(bytes: &[u8], header: (&SubgroupHeader, u64), order: &[usize], at: (Wind
         if *piece + 1 == pieces.len() {
             store.finish(Time::ZERO, bytes.len() as u64);
         }
-        store.insert(Time::ZERO, offset, chunk.clone(), &mut Vec::new()).expect("valid");
+        store
+            .insert(Time::ZERO, offset, chunk.clone(), &mut Vec::new())
+            .expect("valid");
         if let Some(route) = &mut route {
             let mut out = Vec::new();
-            forward(route, alias, &store, News::Bytes { offset, chunk: &chunk }, &mut out);
+            forward(
+                route,
+                alias,
+                &store,
+                News::Bytes {
+                    offset,
+                    chunk: &chunk,
+                },
+                &mut out,
+            );
             if *piece + 1 == pieces.len() {
-                forward(route, alias, &store, News::End(bytes.len() as u64), &mut out);
+                forward(
+                    route,
+                    alias,
+                    &store,
+                    News::End(bytes.len() as u64),
+                    &mut out,
+                );
             }
             received.take(out);
         }
@@ -146,7 +183,13 @@ fn a_taken_alias_is_replaced_and_nothing_else_changes() {
 fn an_alias_that_does_not_fit_shifts_the_stream() {
     let header = header(SubgroupId::Zero);
     let (bytes, len) = stream(&header, &[0, 1]);
-    let (expected, _) = stream(&SubgroupHeader { track_alias: 1 << 40, ..header }, &[0, 1]);
+    let (expected, _) = stream(
+        &SubgroupHeader {
+            track_alias: 1 << 40,
+            ..header
+        },
+        &[0, 1],
+    );
     for order in orders(bytes.len().div_ceil(11)) {
         let received = play(&bytes, (&header, len), &order, (ALL, 1 << 40, 2));
         assert_eq!(received.whole(), expected);
@@ -174,7 +217,13 @@ fn groups_outside_the_window_are_not_sent() {
     let order: Vec<usize> = (0..bytes.len().div_ceil(11)).collect();
     for window in [
         Window::new(Some(Filter::NextGroupStart), Some(Location::new(3, 0))),
-        Window::new(Some(Filter::AbsoluteRange { start: Location::ZERO, end_group: 2 }), None),
+        Window::new(
+            Some(Filter::AbsoluteRange {
+                start: Location::ZERO,
+                end_group: 2,
+            }),
+            None,
+        ),
         Window::new(Some(Filter::LargestObject), Some(Location::new(3, 0))),
     ] {
         let received = play(&bytes, (&header, len), &order, (window, 5, 1));
@@ -187,7 +236,9 @@ fn a_reset_is_passed_on_once() {
     let header = header(SubgroupId::Zero);
     let (bytes, len) = stream(&header, &[0]);
     let mut store = StreamStore::new(header, len);
-    store.insert(Time::ZERO, 0, Chunk::from(&bytes[..9]), &mut Vec::new()).expect("valid");
+    store
+        .insert(Time::ZERO, 0, Chunk::from(&bytes[..9]), &mut Vec::new())
+        .expect("valid");
     let mut out = Vec::new();
     let mut route = begin(&ALL, 5, &store, &mut out);
     out.clear();
@@ -204,11 +255,33 @@ fn a_reset_is_passed_on_once() {
 fn windows_follow_the_filters() {
     let at = Some(Location::new(7, 9));
     assert_eq!(Window::new(None, at), ALL);
-    assert_eq!(Window::new(Some(Filter::NextGroupStart), at).start, Location::new(8, 0));
-    assert_eq!(Window::new(Some(Filter::LargestObject), at).start, Location::new(7, 10));
-    assert_eq!(Window::new(Some(Filter::LargestObject), None).start, Location::ZERO);
-    let range = Window::new(Some(Filter::AbsoluteRange { start: Location::new(2, 1), end_group: 3 }), at);
+    assert_eq!(
+        Window::new(Some(Filter::NextGroupStart), at).start,
+        Location::new(8, 0)
+    );
+    assert_eq!(
+        Window::new(Some(Filter::LargestObject), at).start,
+        Location::new(7, 10)
+    );
+    assert_eq!(
+        Window::new(Some(Filter::LargestObject), None).start,
+        Location::ZERO
+    );
+    let range = Window::new(
+        Some(Filter::AbsoluteRange {
+            start: Location::new(2, 1),
+            end_group: 3,
+        }),
+        at,
+    );
     assert!(range.contains(Location::new(2, 1)) && range.contains(Location::new(3, 99)));
     assert!(!range.contains(Location::new(2, 0)) && !range.contains(Location::new(4, 0)));
-    assert_eq!((range.first_object(2), range.first_object(3), range.first_object(4)), (Some(1), Some(0), None));
+    assert_eq!(
+        (
+            range.first_object(2),
+            range.first_object(3),
+            range.first_object(4)
+        ),
+        (Some(1), Some(0), None)
+    );
 }

@@ -186,6 +186,12 @@ impl FetchContext {
     }
 
     fn encode_object(&mut self, object: &FetchObject<'_>, out: &mut Vec<u8>) {
+        self.encode_head(object, object.payload.len() as u64, out);
+        out.extend_from_slice(object.payload);
+    }
+
+    /// Appends an object up to its payload, which the caller has elsewhere.
+    pub fn encode_head(&mut self, object: &FetchObject<'_>, payload_len: u64, out: &mut Vec<u8>) {
         let Location { group, object: id } = object.location;
         let (group_delta, object_delta) = match self.location {
             None => (Some(group), Some(id)),
@@ -227,7 +233,7 @@ impl FetchContext {
         if !object.properties.is_empty() {
             put_prefixed(out, object.properties);
         }
-        put_prefixed(out, object.payload);
+        put(out, payload_len);
         self.location = Some(object.location);
         self.priority = Some(object.priority);
         if object.subgroup.is_some() {

@@ -6,7 +6,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use super::varint::{prefixed, put, put_prefixed, vi64};
+use super::varint::{prefixed, put, put_prefixed, size, vi64};
 use super::{MoqtError, PResult};
 
 /// The longest full track name (draft §2.4.1), counting field and name bytes only.
@@ -104,6 +104,21 @@ impl Namespace {
     /// Whether this is a prefix of `other`, field by field.
     pub fn is_prefix_of(&self, other: &Self) -> bool {
         other.fields.starts_with(&self.fields)
+    }
+
+    /// This namespace and all its prefixes, longest first, the empty one included.
+    pub fn prefixes(&self) -> impl Iterator<Item = Self> {
+        (0..=self.count).rev().map(|count| {
+            let len = self
+                .fields()
+                .take(usize::from(count))
+                .map(|field| field.len().saturating_add(size(field.len() as u64)))
+                .fold(0, usize::saturating_add);
+            Self {
+                count,
+                fields: self.fields.get(..len).unwrap_or_default().into(),
+            }
+        })
     }
 
     /// Whether one is a prefix of the other (draft §10.16: such requests overlap).
@@ -241,6 +256,12 @@ mod tests {
             Some(namespace("b/c"))
         );
         assert_eq!(namespace("a").join(&namespace("b")), Some(namespace("a/b")));
+    }
+
+    #[test]
+    fn prefixes_come_longest_first() {
+        let all: Vec<_> = namespace("a/bc").prefixes().collect();
+        assert_eq!(all, [namespace("a/bc"), namespace("a"), Namespace::empty()]);
     }
 
     #[test]

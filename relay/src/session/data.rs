@@ -71,7 +71,7 @@ pub(super) struct Held {
 
 #[derive(Debug)]
 enum HeldData {
-    Stream(StreamId, SubgroupHeader),
+    Stream(StreamId, SubgroupHeader, u64),
     Datagram(Chunk),
 }
 
@@ -230,10 +230,10 @@ impl Session {
                 Ok(())
             }
             other if is_subgroup_type(other) => {
-                let Some(header) = complete(SubgroupHeader::parse(&buffer))? else {
+                let Some((header, header_len)) = header(&buffer)? else {
                     return self.keep_typing(stream, buffer);
                 };
-                self.on_subgroup(now, streams, (stream, header), buffer);
+                self.on_subgroup(now, streams, (stream, header, header_len), buffer);
                 Ok(())
             }
             _ => Err(MoqtError::violation("unknown stream type")),
@@ -266,7 +266,7 @@ impl Session {
         &mut self,
         now: Time,
         streams: &mut Streams,
-        (stream, header): (StreamId, SubgroupHeader),
+        (stream, header, header_len): (StreamId, SubgroupHeader, u64),
         buffer: Vec<u8>,
     ) {
         match self.aliases.get(&header.track_alias) {
@@ -280,6 +280,7 @@ impl Session {
                     stream,
                     request,
                     header,
+                    header_len,
                 });
             }
             // Draft §11.1: objects may arrive after the subscription has ended.
@@ -292,7 +293,7 @@ impl Session {
                     now,
                     streams,
                     header.track_alias,
-                    HeldData::Stream(stream, header),
+                    HeldData::Stream(stream, header, header_len),
                 );
             }
         }
@@ -347,7 +348,7 @@ impl Session {
     }
 
     fn let_go(&mut self, streams: &mut Streams, held: Held) {
-        if let HeldData::Stream(stream, _) = held.what {
+        if let HeldData::Stream(stream, ..) = held.what {
             self.stop(streams, stream, ResetCode::CANCELLED);
         }
     }
@@ -390,7 +391,7 @@ impl Session {
         for held in mem::take(&mut self.held) {
             match held.what {
                 _ if held.alias != alias => self.held.push_back(held),
-                HeldData::Stream(stream, header) => {
+                HeldData::Stream(stream, header, header_len) => {
                     let start = match self.incoming.remove(&stream) {
                         Some(Incoming::Held(start)) => start,
                         _ => Vec::new(),
@@ -400,6 +401,7 @@ impl Session {
                         stream,
                         request,
                         header,
+                        header_len,
                     });
                 }
                 HeldData::Datagram(datagram) => {
@@ -421,6 +423,15 @@ impl Session {
             alias.live || retired <= MAX_RETIRED_ALIASES
         });
     }
+}
+
+/// A complete subgroup header and its length; `None` when more bytes are needed.
+fn header(buffer: &[u8]) -> Result<Option<(SubgroupHeader, u64)>, MoqtError> {
+    let parsed = SubgroupHeader::parse(buffer);
+    let len = parsed
+        .as_ref()
+        .map_or(0, |(rest, _)| buffer.len() - rest.len());
+    Ok(complete(parsed)?.map(|header| (header, len as u64)))
 }
 
 /// The value of a complete parse; `None` when more bytes are needed.

@@ -226,7 +226,8 @@ fn a_subscription_from_request_to_end() {
         SessionEvent::Subgroup {
             stream,
             request: asked,
-            header: header(7)
+            header: header(7),
+            header_len: 3
         }
     );
     let Data::Chunk { offset: 0, chunk } = client.session.read(&mut client.streams, stream) else {
@@ -343,7 +344,8 @@ fn data_that_overtakes_its_alias_waits_and_comes_after_the_answer() {
         SessionEvent::Subgroup {
             stream,
             request: asked,
-            header: header(9)
+            header: header(9),
+            header_len: 3
         }
     );
     let read = client.session.read(&mut client.streams, stream);

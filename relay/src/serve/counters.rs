@@ -1,0 +1,64 @@
+//! What the relay has done, for a line of statistics or JSON.
+
+use core::fmt;
+
+use serde::Serialize;
+
+/// Sums since the start, and sizes now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Connections.
+    pub peers: u64,
+    /// Tracks.
+    pub tracks: u64,
+    /// Downstream subscriptions.
+    pub subscriptions: u64,
+    /// What the cache costs.
+    pub cache_bytes: u64,
+    /// Bytes of data streams and datagrams that came from publishers.
+    pub received_bytes: u64,
+    /// Data streams that publishers opened.
+    pub received_streams: u64,
+    /// Object datagrams that came.
+    pub received_datagrams: u64,
+    /// Bytes handed to subscribers' streams and datagrams.
+    pub forwarded_bytes: u64,
+    /// Pieces of streams handed to subscribers; about one per packet.
+    pub forwarded_pieces: u64,
+    /// Streams opened to subscribers.
+    pub forwarded_streams: u64,
+    /// Datagrams sent to subscribers.
+    pub forwarded_datagrams: u64,
+    /// Datagrams that could not be sent.
+    pub dropped_datagrams: u64,
+    /// Streams given up because a subscriber was too slow.
+    pub shed_streams: u64,
+    /// Streams given up because a delivery timeout passed.
+    pub late_streams: u64,
+    /// FETCHes answered.
+    pub fetches: u64,
+    /// Groups dropped from the cache.
+    pub evicted_groups: u64,
+    /// Sessions closed because the peer broke a rule.
+    pub violations: u64,
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} peers, {} tracks, {} subscriptions; in {} streams {} datagrams {} bytes; \
+             out {} streams {} datagrams {} bytes; {} given up",
+            self.peers,
+            self.tracks,
+            self.subscriptions,
+            self.received_streams,
+            self.received_datagrams,
+            self.received_bytes,
+            self.forwarded_streams,
+            self.forwarded_datagrams,
+            self.forwarded_bytes,
+            self.shed_streams + self.late_streams,
+        )
+    }
+}

@@ -1,0 +1,647 @@
+//! Where tracks come from: publishers are found, asked, replaced and missed (draft §9.5).
+//!
+//! One publisher at a time feeds a track: the newest that offers it. A publisher that comes back, or
+//! another one for the same name, takes over, and the subscribers stay.
+
+use std::collections::HashSet;
+
+use super::dial::Above;
+use super::peer::Task;
+use super::timers::Timer;
+use super::{Context, Relay};
+use crate::forward::Window;
+use crate::moqt::message::{Publish, PublishDone, RequestError, RequestOk, Subscribe, SubscribeOk};
+use crate::moqt::{
+    DoneCode, Filter, Location, Message, Namespace, Parameters, Properties, RequestErrorCode,
+    ResetCode,
+};
+use crate::session::RequestId;
+use crate::track::{
+    Done, LiveUpstream, PeerId, Scope, StreamKey, Track, TrackId, TrackKey, Upstream,
+};
+
+impl Relay {
+    /// The track of this name; a new one without a publisher when there is none.
+    pub(super) fn track_of(&mut self, key: &TrackKey) -> Option<TrackId> {
+        if let Some(id) = self.by_name.get(key) {
+            return Some(*id);
+        }
+        if self.tracks.len() >= self.config.max_tracks {
+            return None;
+        }
+        let id = TrackId(self.new_id());
+        self.by_name.insert(key.clone(), id);
+        self.tracks
+            .insert(id, Track::new(key.clone(), Properties::default()));
+        Some(id)
+    }
+
+    /// Looks for a publisher of a track that somebody waits for.
+    pub(super) fn seek(&mut self, cx: &mut Context<'_>, id: TrackId) {
+        let Some(track) = self
+            .tracks
+            .get(&id)
+            .filter(|track| matches!(track.upstream, Upstream::None))
+        else {
+            return;
+        };
+        let key = track.key.clone();
+        if let Some(peer) = self.registry.publisher(&key)
+            && self.ask(cx, id, peer, &key)
+        {
+            return;
+        }
+        match self.above(cx, &key.scope) {
+            Above::Ready(peer) if self.ask(cx, id, peer, &key) => {}
+            Above::Connecting => self.wait_for_above(cx, id),
+            _ => self.on_waiting_timeout(cx, id),
+        }
+    }
+
+    /// Sends a SUBSCRIBE: everything from now on (draft §9.2: the filters of subscribers are ours to apply).
+    fn ask(&mut self, cx: &mut Context<'_>, id: TrackId, peer: PeerId, key: &TrackKey) -> bool {
+        let wish = self.tracks.get(&id).and_then(Track::wished_group);
+        let parameters = Parameters {
+            new_group_request: wish,
+            ..Parameters::default()
+        };
+        let message = Message::Subscribe(Subscribe {
+            request_id: 0,
+            track: key.name.clone(),
+            parameters,
+        });
+        let asked = self.with(cx, peer, |session, streams| {
+            session.request(streams, message)
+        });
+        let Some(Ok(request)) = asked else {
+            return false;
+        };
+        self.task(peer, request, Task::Upstream(id));
+        if let Some(track) = self.tracks.get_mut(&id) {
+            match track.upstream {
+                Upstream::None => track.upstream = Upstream::Pending { peer, request },
+                _ => track.successor = Some((peer, request)),
+            }
+        }
+        self.timers
+            .set(Timer::Asked(id), cx.now + self.config.ask_timeout);
+        true
+    }
+
+    /// A publisher has appeared for a namespace: it gets the subscriptions that are open or waiting.
+    pub(super) fn on_publisher(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: PeerId,
+        scope: &Scope,
+        namespace: &Namespace,
+    ) {
+        let covered =
+            |key: &TrackKey| key.scope == *scope && namespace.is_prefix_of(&key.name.namespace);
+        let tracks: Vec<(TrackKey, TrackId)> = self
+            .by_name
+            .iter()
+            .filter(|(key, _)| covered(key))
+            .map(|(key, id)| (key.clone(), *id))
+            .collect();
+        for (key, id) in tracks {
+            let Some(track) = self.tracks.get(&id) else {
+                continue;
+            };
+            match &track.upstream {
+                Upstream::None => self.seek(cx, id),
+                Upstream::Live(live)
+                    if live.peer != peer && !live.offered && track.successor.is_none() =>
+                {
+                    self.ask(cx, id, peer, &key);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A publisher has accepted our SUBSCRIBE.
+    pub(super) fn on_subscribe_ok(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: (PeerId, RequestId),
+        id: TrackId,
+        ok: SubscribeOk,
+    ) {
+        if ok.properties.mandatory().is_some() {
+            // Draft §2.5.1: a track that needs what we do not understand is not passed on.
+            self.cancel_upstream(cx, from);
+            let error = RequestError::new(
+                RequestErrorCode::UNSUPPORTED_EXTENSION,
+                "mandatory track property",
+            );
+            self.refuse_waiting(cx, id, &error);
+            self.on_upstream_ended(cx, from, id);
+            return;
+        }
+        self.timers.stop(&Timer::Asked(id));
+        let live = LiveUpstream {
+            peer: from.0,
+            request: from.1,
+            offered: false,
+            forward: true,
+            alias: ok.track_alias,
+            streams: 0,
+            open: HashSet::new(),
+            done: None,
+        };
+        self.take_over(cx, id, live, ok.properties, ok.parameters.largest_object);
+    }
+
+    /// A publisher offers a track (draft §9.5).
+    pub(super) fn on_publish(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: PeerId,
+        request: RequestId,
+        message: Publish,
+    ) {
+        let Some(scope) = self.scope(peer) else {
+            return;
+        };
+        if message.track.namespace.is_reserved() {
+            self.refuse(
+                cx,
+                peer,
+                request,
+                RequestErrorCode::DOES_NOT_EXIST,
+                "reserved namespace",
+            );
+            return;
+        }
+        if message.properties.mandatory().is_some() {
+            self.refuse(
+                cx,
+                peer,
+                request,
+                RequestErrorCode::UNSUPPORTED_EXTENSION,
+                "mandatory track property",
+            );
+            return;
+        }
+        let key = TrackKey {
+            scope,
+            name: message.track,
+        };
+        let Some(id) = self.track_of(&key) else {
+            self.refuse(
+                cx,
+                peer,
+                request,
+                RequestErrorCode::EXCESSIVE_LOAD,
+                "too many tracks",
+            );
+            return;
+        };
+        if let Some(Upstream::Live(live)) = self.tracks.get(&id).map(|track| &track.upstream)
+            && live.peer == peer
+            && live.done.is_none()
+        {
+            self.refuse(
+                cx,
+                peer,
+                request,
+                RequestErrorCode::DUPLICATE_SUBSCRIPTION,
+                "already published",
+            );
+            return;
+        }
+        let forward = self.wants_objects(id);
+        let parameters = Parameters {
+            forward: Some(forward),
+            ..Parameters::default()
+        };
+        let ok = Message::RequestOk(RequestOk {
+            parameters,
+            properties: Properties::default(),
+        });
+        self.task(peer, request, Task::Upstream(id));
+        if !self.send(cx, peer, request, &ok) {
+            return;
+        }
+        let live = LiveUpstream {
+            peer,
+            request,
+            offered: true,
+            forward,
+            alias: message.track_alias,
+            streams: 0,
+            open: HashSet::new(),
+            done: None,
+        };
+        self.take_over(
+            cx,
+            id,
+            live,
+            message.properties,
+            message.parameters.largest_object,
+        );
+        self.registry.offer(&key, peer, request);
+        self.tell_namespace(cx, &key.scope, &key.name.namespace);
+        self.offer_track(cx, id, peer);
+    }
+
+    /// Whether an offered track is to be sent at once. Without subscribers it is: the first one then
+    /// finds the latest group here. Otherwise the subscribers decide (draft §9.5).
+    fn wants_objects(&self, id: TrackId) -> bool {
+        let Some(track) = self.tracks.get(&id) else {
+            return true;
+        };
+        let waiting = track
+            .waiting
+            .iter()
+            .filter_map(|it| Some(it.subscribe.as_ref()?.forward.unwrap_or(true)));
+        let taking = track
+            .subscriptions
+            .iter()
+            .filter_map(|it| Some(self.subscriptions.get(it)?.forward));
+        let mut all = waiting.chain(taking).peekable();
+        all.peek().is_none() || all.any(|forward| forward)
+    }
+
+    /// A publisher begins to feed a track, perhaps in place of another.
+    fn take_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TrackId,
+        live: LiveUpstream,
+        properties: Properties,
+        largest: Option<Location>,
+    ) {
+        let new = (live.peer, live.request);
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        let old = core::mem::replace(&mut track.upstream, Upstream::Live(live)).request();
+        let successor = track.successor.take().filter(|it| *it != new);
+        let restarted = !track.groups.is_empty() || track.largest.is_some();
+        track.properties = properties;
+        track.largest = largest;
+        track.ended_at = None;
+        self.timers.stop(&Timer::Lost(id));
+        for stale in old.into_iter().chain(successor).filter(|it| *it != new) {
+            self.cancel_upstream(cx, stale);
+        }
+        if restarted {
+            self.drop_sources(cx, id, new.0);
+            self.evict_all(id);
+            self.reopen_windows(id);
+        }
+        self.serve_waiting(cx, id);
+        self.timers.stop(&Timer::Linger(id));
+        if self.tracks.get(&id).is_some_and(Track::is_unwanted) {
+            self.timers
+                .set(Timer::Linger(id), cx.now + self.config.linger);
+        }
+    }
+
+    /// Streams of the publisher before end here.
+    fn drop_sources(&mut self, cx: &mut Context<'_>, id: TrackId, except: PeerId) {
+        let stale: Vec<StreamKey> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.track == id && stream.source.0 != except)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in stale {
+            if let Some(source) = self.streams.get(&key).map(|stream| stream.source) {
+                self.on_source_lost(cx, key, source);
+                if let Some(entry) = self.peers.get_mut(&source.0) {
+                    entry.incoming.remove(&source.1);
+                }
+            }
+        }
+    }
+
+    /// A new publisher may count groups from the start: filters that were relative to the old one's
+    /// progress would shut it out.
+    fn reopen_windows(&mut self, id: TrackId) {
+        let Some(track) = self.tracks.get(&id) else {
+            return;
+        };
+        for subscription in &track.subscriptions {
+            if let Some(subscription) = self.subscriptions.get_mut(subscription)
+                && matches!(
+                    subscription.filter,
+                    Some(Filter::NextGroupStart | Filter::LargestObject)
+                )
+            {
+                subscription.window = Window::new(None, None);
+            }
+        }
+    }
+
+    /// Ends a subscription of ours without a word to anybody else.
+    fn cancel_upstream(&mut self, cx: &mut Context<'_>, (peer, request): (PeerId, RequestId)) {
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.tasks.remove(&request);
+        }
+        self.unpublish_offer(cx, (peer, request));
+        self.with(cx, peer, |session, streams| {
+            session.cancel(streams, request, ResetCode::CANCELLED)
+        });
+    }
+
+    /// A publisher has refused our SUBSCRIBE.
+    pub(super) fn on_upstream_refused(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: (PeerId, RequestId),
+        id: TrackId,
+        error: &RequestError,
+    ) {
+        if let Some(entry) = self.peers.get_mut(&from.0) {
+            entry.tasks.remove(&from.1);
+        }
+        self.with(cx, from.0, |session, streams| {
+            session.finish(streams, from.1)
+        });
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        if track.successor == Some(from) {
+            track.successor = None;
+            return;
+        }
+        if track.upstream.request() == Some(from) && !track.is_live() {
+            track.upstream = Upstream::None;
+            self.timers.stop(&Timer::Asked(id));
+            self.refuse_waiting(cx, id, error);
+            self.drop_if_unwanted(id);
+        }
+    }
+
+    /// A publisher does not answer.
+    pub(super) fn on_asked_timeout(&mut self, cx: &mut Context<'_>, id: TrackId) {
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        if let Some(successor) = track.successor.take() {
+            self.cancel_upstream(cx, successor);
+        } else if let Upstream::Pending { peer, request } = track.upstream {
+            track.upstream = Upstream::None;
+            self.cancel_upstream(cx, (peer, request));
+            let error =
+                RequestError::new(RequestErrorCode::TIMEOUT, "the publisher does not answer");
+            self.refuse_waiting(cx, id, &error);
+            self.drop_if_unwanted(id);
+        }
+    }
+
+    /// The publisher will open no more streams.
+    pub(super) fn on_publish_done(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: (PeerId, RequestId),
+        id: TrackId,
+        done: PublishDone,
+    ) {
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        if track.successor == Some(from) {
+            track.successor = None;
+        }
+        let has_datagrams = track.has_datagrams;
+        let Upstream::Live(live) = &mut track.upstream else {
+            return;
+        };
+        if (live.peer, live.request) != from {
+            return;
+        }
+        let PublishDone {
+            status,
+            stream_count,
+            reason,
+        } = done;
+        live.done = Some(Done {
+            status,
+            stream_count,
+            reason,
+        });
+        // Datagrams are not counted and may be a little late.
+        let wait = if has_datagrams {
+            self.config.done_timeout / 16
+        } else {
+            self.config.done_timeout
+        };
+        self.timers.set(Timer::Done(id), cx.now + wait);
+        self.check_done(cx, id);
+    }
+
+    /// Whether all streams that PUBLISH_DONE counted are over (draft §10.11).
+    pub(super) fn check_done(&mut self, cx: &mut Context<'_>, id: TrackId) {
+        let Some(track) = self.tracks.get(&id) else {
+            return;
+        };
+        let Upstream::Live(live) = &track.upstream else {
+            return;
+        };
+        let all_here = live
+            .done
+            .as_ref()
+            .is_some_and(|done| live.streams >= done.stream_count && live.open.is_empty());
+        if all_here && !track.has_datagrams {
+            self.end_track(cx, id);
+        }
+    }
+
+    /// Passes PUBLISH_DONE on.
+    pub(super) fn end_track(&mut self, cx: &mut Context<'_>, id: TrackId) {
+        let Some(track) = self.tracks.get(&id) else {
+            return;
+        };
+        let Upstream::Live(live) = &track.upstream else {
+            return;
+        };
+        let Some(done) = live.done.clone() else {
+            return;
+        };
+        self.finish_track(cx, id, done.status, &done.reason);
+    }
+
+    /// The request that brought a track is over: by the publisher's will, or with its connection.
+    pub(super) fn on_upstream_ended(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: (PeerId, RequestId),
+        id: TrackId,
+    ) {
+        self.unpublish_offer(cx, from);
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        if track.successor == Some(from) {
+            track.successor = None;
+            return;
+        }
+        if track.upstream.request() != Some(from) {
+            return;
+        }
+        if let Upstream::Live(live) = &track.upstream
+            && live.done.is_some()
+            && self.peers.contains_key(&from.0)
+        {
+            // It has said goodbye; its last streams are still on their way.
+            return;
+        }
+        let goodbye = matches!(&track.upstream, Upstream::Live(live) if live.done.is_some());
+        if goodbye {
+            self.end_track(cx, id);
+            return;
+        }
+        track.upstream = Upstream::None;
+        self.timers.stop(&Timer::Asked(id));
+        self.timers
+            .set(Timer::Lost(id), cx.now + self.config.publisher_grace);
+        // Another publisher may be there already.
+        self.seek_again(cx, id);
+    }
+
+    fn seek_again(&mut self, cx: &mut Context<'_>, id: TrackId) {
+        if self.tracks.get(&id).is_some_and(Track::is_unwanted) {
+            self.drop_if_unwanted(id);
+            return;
+        }
+        self.seek(cx, id);
+    }
+
+    /// No publisher has come back in time.
+    pub(super) fn give_up(&mut self, cx: &mut Context<'_>, id: TrackId) {
+        if self.tracks.get(&id).is_some_and(|track| !track.is_live()) {
+            self.finish_track(cx, id, DoneCode::TRACK_ENDED, "the publisher is gone");
+        }
+    }
+
+    /// Ends a track for all its subscribers.
+    pub(super) fn finish_track(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TrackId,
+        status: DoneCode,
+        reason: &str,
+    ) {
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        let subscriptions = track.subscriptions.clone();
+        let from = track.upstream.request();
+        let successor = track.successor.take();
+        track.upstream = Upstream::None;
+        for subscription in subscriptions {
+            self.end_subscription(cx, subscription, Some((status, reason)));
+        }
+        for (peer, request) in from.into_iter().chain(successor) {
+            if let Some(entry) = self.peers.get_mut(&peer) {
+                entry.tasks.remove(&request);
+            }
+            self.unpublish_offer(cx, (peer, request));
+            self.with(cx, peer, |session, streams| {
+                session.finish(streams, request)
+            });
+        }
+        self.timers.stop(&Timer::Done(id));
+        self.timers.stop(&Timer::Lost(id));
+        self.progress_fetches(cx, id);
+        self.drop_if_unwanted(id);
+        self.seek(cx, id);
+    }
+
+    /// Nobody has taken a track for a while.
+    pub(super) fn on_linger_timeout(&mut self, cx: &mut Context<'_>, id: TrackId) {
+        let Some(track) = self.tracks.get(&id) else {
+            return;
+        };
+        let offered = matches!(&track.upstream, Upstream::Live(live) if live.offered);
+        if offered || !track.is_unwanted() {
+            return;
+        }
+        if let Some(from) = track.upstream.request() {
+            self.cancel_upstream(cx, from);
+        }
+        if let Some(track) = self.tracks.get_mut(&id) {
+            track.upstream = Upstream::None;
+        }
+        self.drop_if_unwanted(id);
+    }
+
+    /// Forgets a track that has neither a publisher nor anybody who wants it.
+    pub(super) fn drop_if_unwanted(&mut self, id: TrackId) {
+        let Some(track) = self.tracks.get(&id) else {
+            return;
+        };
+        if !track.is_unwanted() || !matches!(track.upstream, Upstream::None) {
+            return;
+        }
+        self.evict_all(id);
+        if let Some(track) = self.tracks.remove(&id) {
+            self.by_name.remove(&track.key);
+        }
+        for timer in [
+            Timer::Waiting(id),
+            Timer::Asked(id),
+            Timer::Done(id),
+            Timer::Lost(id),
+        ] {
+            self.timers.stop(&timer);
+        }
+        self.timers.stop(&Timer::Linger(id));
+        self.timers.stop(&Timer::Fetch(id));
+    }
+
+    /// Tells the publisher of an offered track to send, or not to.
+    pub(super) fn update_forward(&mut self, cx: &mut Context<'_>, id: TrackId) {
+        let wanted = self.wants_objects(id);
+        let Some(Upstream::Live(live)) = self.tracks.get_mut(&id).map(|track| &mut track.upstream)
+        else {
+            return;
+        };
+        if live.forward == wanted || !live.offered {
+            return;
+        }
+        live.forward = wanted;
+        let (peer, request) = (live.peer, live.request);
+        let parameters = Parameters {
+            forward: Some(wanted),
+            ..Parameters::default()
+        };
+        self.with(cx, peer, |session, streams| {
+            session.update(streams, request, parameters)
+        });
+    }
+
+    /// A subscriber wishes for a new group; the wish goes upstream if it is not there yet (draft §10.2.13).
+    pub(super) fn wish_group(&mut self, cx: &mut Context<'_>, id: TrackId, wish: u64) {
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        let dynamic = track
+            .properties
+            .int(crate::moqt::key_value::key::DYNAMIC_GROUPS)
+            == Some(1);
+        let known = track
+            .largest
+            .is_some_and(|largest| wish != 0 && wish <= largest.group);
+        let asked = track.new_group_asked.is_some_and(|asked| asked >= wish);
+        let Upstream::Live(live) = &track.upstream else {
+            return;
+        };
+        if !dynamic || known || asked {
+            return;
+        }
+        track.new_group_asked = Some(wish);
+        let (peer, request) = (live.peer, live.request);
+        let parameters = Parameters {
+            new_group_request: Some(wish),
+            ..Parameters::default()
+        };
+        self.with(cx, peer, |session, streams| {
+            session.update(streams, request, parameters)
+        });
+    }
+}
