@@ -202,12 +202,12 @@ impl StreamStore {
         self.objects.get(index).map(|placed| placed.span)
     }
 
-    /// The object that the byte at `offset` belongs to.
+    /// The object that the byte at `offset` belongs to; the first one for bytes of the header.
     pub fn object_at(&self, offset: u64) -> Option<&Placed> {
         let index = self
             .objects
             .partition_point(|placed| placed.span.start <= offset);
-        self.objects.get(index.checked_sub(1)?)
+        self.objects.get(index.saturating_sub(1))
     }
 
     /// Whether all bytes of an object have come and are kept.

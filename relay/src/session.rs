@@ -1,7 +1,7 @@
 //! ⑨ One MOQT session over one connection, for either role (draft §3).
 //!
 //! The session owns no connection: each call is given what it needs, so that the owner may keep
-//! connections where it likes. [`Session::on_event`] takes what the connection says,
+//! connections where it likes. [`Session::on_stream_event`] and [`Session::on_datagram`] take what comes,
 //! [`Session::poll_event`] gives what it means. Requests are named by their Request ID and data
 //! streams by their stream ID.
 //!
@@ -22,6 +22,8 @@ mod data;
 mod requests;
 mod rules;
 
+#[cfg(test)]
+pub(crate) mod pipe;
 #[cfg(test)]
 mod tests;
 

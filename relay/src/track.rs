@@ -112,6 +112,12 @@ impl Track {
         self.subscriptions.is_empty() && self.waiting.is_empty() && self.fetches.is_empty()
     }
 
+    /// Whether objects may come in datagrams, which nobody counts and which may be a little late.
+    pub fn may_have_datagrams(&self) -> bool {
+        let no_streams = matches!(&self.upstream, Upstream::Live(live) if live.streams == 0);
+        self.has_datagrams || no_streams
+    }
+
     /// The new group that those who wait wish for (draft §10.2.13).
     pub fn wished_group(&self) -> Option<u64> {
         self.waiting

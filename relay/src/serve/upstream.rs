@@ -407,7 +407,6 @@ impl Relay {
         if track.successor == Some(from) {
             track.successor = None;
         }
-        let has_datagrams = track.has_datagrams;
         let Upstream::Live(live) = &mut track.upstream else {
             return;
         };
@@ -424,8 +423,8 @@ impl Relay {
             stream_count,
             reason,
         });
-        // Datagrams are not counted and may be a little late.
-        let wait = if has_datagrams {
+        let uncounted = track.may_have_datagrams();
+        let wait = if uncounted {
             self.config.done_timeout / 16
         } else {
             self.config.done_timeout
@@ -446,7 +445,7 @@ impl Relay {
             .done
             .as_ref()
             .is_some_and(|done| live.streams >= done.stream_count && live.open.is_empty());
-        if all_here && !track.has_datagrams {
+        if all_here && !track.may_have_datagrams() {
             self.end_track(cx, id);
         }
     }

@@ -5,9 +5,10 @@ use crate::moqt::message::{
     NamespaceRequest, Publish, PublishDone, RequestOk, Subscribe, SubscribeOk,
 };
 use crate::moqt::{
-    DoneCode, FullTrackName, Namespace, Parameters, Properties, RequestErrorCode, ResetCode,
-    SubgroupId, Token,
+    CloseCode, DoneCode, FullTrackName, Namespace, Parameters, Properties, RequestErrorCode,
+    ResetCode, SubgroupId, Token,
 };
+use pipe::transfer;
 use quic_lite::stream::StreamConfig;
 use quic_lite::wire::frame::{Frame, frames};
 use quic_lite::wire::transport_parameters::TransportParameters;
@@ -57,7 +58,8 @@ impl End {
 /// Moves frames both ways until nothing is left to say.
 fn settle(a: &mut End, b: &mut End) {
     for _ in 0..20 {
-        let moved = transfer(a, b) | transfer(b, a);
+        let moved =
+            transfer(&mut a.streams, &mut b.streams) | transfer(&mut b.streams, &mut a.streams);
         a.events();
         b.events();
         if !moved {
@@ -65,39 +67,6 @@ fn settle(a: &mut End, b: &mut End) {
         }
     }
     panic!("the two never stop talking");
-}
-
-fn transfer(from: &mut End, to: &mut End) -> bool {
-    let mut moved = false;
-    for _ in 0..1000 {
-        let mut buffer = [0; 1200];
-        let mut sent = Vec::new();
-        let mut writer = Writer::new(&mut buffer);
-        from.streams.write_frames(&mut writer, &mut sent);
-        let len = writer.written().len();
-        if len == 0 {
-            break;
-        }
-        moved = true;
-        for frame in frames(&buffer[..len]) {
-            deliver(&mut to.streams, frame.expect("our own frame"));
-        }
-        sent.iter().for_each(|frame| from.streams.on_acked(frame));
-    }
-    moved
-}
-
-fn deliver(streams: &mut Streams, frame: Frame<'_>) {
-    match frame {
-        Frame::Stream(frame) => streams.on_stream(Time::ZERO, &frame),
-        Frame::ResetStream(frame) => streams.on_reset_stream(&frame),
-        Frame::StopSending(frame) => streams.on_stop_sending(&frame),
-        Frame::MaxData(frame) => streams.on_max_data(&frame),
-        Frame::MaxStreamData(frame) => streams.on_max_stream_data(&frame),
-        Frame::MaxStreams(frame) => streams.on_max_streams(&frame),
-        _ => Ok(()),
-    }
-    .expect("within the limits");
 }
 
 fn unready() -> (End, End) {
