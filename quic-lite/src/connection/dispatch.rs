@@ -52,12 +52,7 @@ impl Connection {
             }
             Frame::RetireConnectionId(frame) => self.on_retire(received, frame.sequence_number),
             Frame::PathChallenge(frame) => {
-                let (tuple, len) = (received.arrival.tuple, received.arrival.len);
-                self.responses.push(PendingResponse {
-                    tuple,
-                    data: frame.data,
-                    received: len,
-                });
+                self.on_path_challenge(received, frame.data);
                 Ok(())
             }
             Frame::PathResponse(frame) => {
@@ -178,6 +173,18 @@ impl Connection {
         }
         self.issue_connection_ids();
         Ok(())
+    }
+
+    fn on_path_challenge(&mut self, received: &Received, data: [u8; 8]) {
+        let tuple = received.arrival.tuple;
+        // RFC 9000 §8.1: a datagram counts once; on the path in use it is counted there.
+        let is_counted = self.path.tuple().matches(&tuple);
+        let credit = if is_counted { 0 } else { received.arrival.len };
+        self.responses.push(PendingResponse {
+            tuple,
+            data,
+            received: credit,
+        });
     }
 
     fn on_path_response(&mut self, now: Time, data: [u8; 8]) {

@@ -50,6 +50,7 @@ impl Connection {
         );
         let mut previous = core::mem::replace(&mut self.path, new);
         previous.stop_challenge();
+        self.responses.count_elsewhere(&tuple);
         if previous.is_validated() {
             // RFC 9000 §9.3.3: perhaps somebody else sent a copy of the peer's packet from there, and the
             // peer is where it was; being asked, it shows.

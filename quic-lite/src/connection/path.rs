@@ -235,6 +235,18 @@ impl PendingResponses {
         self.0[at] = Some(response);
     }
 
+    /// The path is in use now and counts for itself: what came from there is no credit any more.
+    pub fn count_elsewhere(&mut self, tuple: &FourTuple) {
+        for response in self
+            .0
+            .iter_mut()
+            .flatten()
+            .filter(|response| response.tuple.matches(tuple))
+        {
+            response.received = 0;
+        }
+    }
+
     /// Takes the oldest answer whose path is `wanted`.
     pub fn take_where(&mut self, wanted: impl Fn(&FourTuple) -> bool) -> Option<PendingResponse> {
         let at = self

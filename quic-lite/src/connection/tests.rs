@@ -1,5 +1,6 @@
 //! Two connections back to back on virtual time: each file of `tests/` has one topic.
 
+mod chaos;
 mod close;
 mod cost;
 mod datagram;

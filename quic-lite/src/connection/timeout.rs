@@ -10,7 +10,6 @@ use super::build::Drafts;
 use super::close::idle_timeout;
 use super::state::Transition;
 use super::timers::Timer;
-use super::transmit::MIN_PACKET;
 use crate::wire::stream_id::Side;
 
 impl Connection {
@@ -25,7 +24,7 @@ impl Connection {
             space
                 .received
                 .ack_deadline()
-                .filter(|_| self.path.budget() >= MIN_PACKET as u64)
+                .filter(|_| self.path.budget() >= MIN_BUDGET)
         });
         own.into_iter()
             .chain(acks)
@@ -124,3 +123,6 @@ impl Connection {
         }
     }
 }
+
+/// Room that is enough for any acknowledgement with its headers; with less, no timer can help.
+const MIN_BUDGET: u64 = 256;

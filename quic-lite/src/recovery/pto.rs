@@ -146,8 +146,9 @@ impl Recovery {
             if id == expired {
                 // RFC 9002 §6.2.4: one or two; one when there is but one packet to make up for.
                 space.probes = in_flight.clamp(1, PROBES);
-            } else if id != SpaceId::Data {
-                // RFC 9002 §6.2.4: the peer may have keys of one space only.
+            } else {
+                // RFC 9002 §6.2.4: the peer may have keys of one space only; and Data, which has no PTO
+                // of its own before the handshake is confirmed, may be all that the peer still reads.
                 space.probes = in_flight.min(1);
             }
         }
