@@ -81,6 +81,10 @@ impl Connection {
             keys.on_acked(ack.largest_acknowledged, received.generation)?;
         }
         self.apply_outcome(space);
+        if space == SpaceId::Data && self.outcome.acked_packets > 0 {
+            // RFC 9001 §4.1.2: who acknowledges 1-RTT packets has completed the handshake.
+            self.confirm_handshake(now);
+        }
         self.streams.set_rtt(self.recovery.rtt().smoothed());
         Ok(())
     }
