@@ -115,7 +115,8 @@ impl Connection {
         let first_frame = self.sent_frames.len();
         let with_ack = self.write_ack(now, id, &mut out);
         let after_ack = out.len();
-        let has_challenge = validates && self.write_path_frames(&mut out);
+        let has_challenge =
+            (validates || with_data) && id == SpaceId::Data && self.write_path_frames(&mut out);
         if with_data {
             self.write_frames(id, &mut out);
         }
@@ -268,7 +269,7 @@ impl Connection {
             })
             .encode(out);
         }
-        if let Some(data) = self.path.challenge_due() {
+        if let Some(data) = self.path.challenge_to_add() {
             let _ = Frame::PathChallenge(PathChallenge { data }).encode(out);
         }
         out.len() > before

@@ -71,6 +71,8 @@ struct Challenge {
     due: bool,
     /// Whether it went out in a datagram of full size, so that the answer also proves the size.
     padded: bool,
+    /// How often it went out.
+    sent: u8,
 }
 
 impl Path {
@@ -151,6 +153,7 @@ impl Path {
             data,
             due: true,
             padded: false,
+            sent: 0,
         });
     }
 
@@ -162,11 +165,21 @@ impl Path {
             .map(|challenge| challenge.data)
     }
 
+    /// The challenge to add to a packet that is sent anyway: the first few carry it, as a lost one costs a
+    /// timeout under the amplification limit (RFC 9000 §8.2.1).
+    pub fn challenge_to_add(&self) -> Option<[u8; 8]> {
+        self.challenge
+            .as_ref()
+            .filter(|challenge| challenge.due || challenge.sent < CHALLENGE_COPIES)
+            .map(|challenge| challenge.data)
+    }
+
     /// The challenge went out; `padded` says whether its datagram had the full 1200 bytes.
     pub const fn on_challenge_sent(&mut self, padded: bool) {
         if let Some(challenge) = &mut self.challenge {
             challenge.due = false;
             challenge.padded |= padded;
+            challenge.sent = challenge.sent.saturating_add(1);
         }
     }
 
@@ -266,6 +279,8 @@ impl PendingResponses {
 
 /// RFC 9000 §8.1: an unvalidated address gets at most three times what it sent.
 pub const AMPLIFICATION: u64 = 3;
+/// Packets with one challenge before its timeout.
+const CHALLENGE_COPIES: u8 = 3;
 /// Answers kept per connection; more challenges than this between two sends are a flood.
 const MAX_RESPONSES: usize = 4;
 
