@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use integration::network::{SERVER, address};
 use integration::{
     FileClient, FileServer, Kind, LinkConfig, Pair, Scenario, TappedPacket, certificates,
     for_each_seed,
 };
 use quic_lite::Side;
 use quic_lite::connection::{Connection, Event};
+use quic_lite::error::ConnectionError;
 use quic_lite::protection::CipherSuite;
 use quic_lite::wire::frame::Frame;
 use quic_lite::wire::header::PacketType;
@@ -242,5 +244,77 @@ fn a_lost_handshake_done_is_sent_again() {
         pair.client
             .time_of(|event| *event == Event::HandshakeConfirmed)
             .is_some()
+    });
+}
+
+/// RFC 9000 §6.1: a version that the server does not know is answered with those it does, unless the
+/// datagram is too small to be answered.
+#[test]
+fn an_unknown_version_is_answered_with_ours() {
+    let mut pair = one_file(Scenario::new(1));
+    pair.run(SECOND);
+    let mut datagram = vec![
+        0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 8, 1, 2, 3, 4, 5, 6, 7, 8, 3, 9, 9, 9,
+    ];
+    datagram.resize(1200, 0);
+    let stranger = address(9, 9999);
+    pair.network
+        .inject(pair.now, Side::Server, stranger, datagram.clone());
+    datagram.truncate(1199);
+    pair.network
+        .inject(pair.now, Side::Server, stranger, datagram);
+    pair.run_for(SECOND);
+    assert_eq!(pair.tap.kind(Kind::VersionNegotiation), 1);
+    let answer = pair
+        .tap
+        .from(Side::Server)
+        .find(|packet| packet.kind == Kind::VersionNegotiation);
+    assert!(answer.unwrap().datagram_len < 100);
+}
+
+/// RFC 9000 §6.2: a client of one version gives up when the server does not list it, and believes no
+/// list that has it, nor any list after another packet of the server.
+#[test]
+fn a_list_without_our_version_ends_the_attempt_and_other_lists_do_nothing() {
+    let list = |pair: &Files, version: u8| {
+        let initial = &pair.tap.packets[0];
+        let mut list = vec![0x80, 0, 0, 0, 0];
+        for cid in [initial.source_cid, initial.destination_cid] {
+            list.push(cid.len() as u8);
+            list.extend_from_slice(cid.as_slice());
+        }
+        list.extend([0, 0, 0, version]);
+        list
+    };
+    for (version, millis, ends) in [(9, 5, true), (1, 5, false), (9, 35, false)] {
+        let mut pair = one_file(Scenario::new(1));
+        pair.run_for(Duration::from_millis(millis));
+        let list = list(&pair, version);
+        pair.network.inject(pair.now, Side::Client, SERVER, list);
+        pair.run_for(SECOND);
+        let expected = ConnectionError::VersionNegotiation;
+        let ended = pair
+            .client
+            .closed()
+            .is_some_and(|(_, error)| *error == expected);
+        assert_eq!((ended, pair.client.app.files), (ends, u64::from(!ends)));
+    }
+}
+
+/// RFC 9000 §8.1.3: the token of one connection spares the next one the Retry, once.
+#[test]
+fn a_token_from_the_last_connection_spares_the_retry() {
+    for_each_seed(3, |seed| {
+        let mut pair = one_file(Scenario {
+            retry: true,
+            ..Scenario::new(seed)
+        });
+        pair.run(SECOND);
+        assert_eq!(pair.tap.kind(Kind::Retry), 1);
+        pair.run_for(SECOND);
+        pair.connect_again();
+        pair.client.app.want(2048);
+        pair.run(SECOND);
+        assert_eq!((pair.client.app.files, pair.tap.kind(Kind::Retry)), (2, 1));
     });
 }

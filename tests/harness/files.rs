@@ -50,7 +50,7 @@ impl FileClient {
     /// Wants another file.
     pub fn want(&mut self, size: u64) {
         self.wanted.push_back(size);
-        self.finished = None;
+        (self.finished, self.is_closed) = (None, false);
     }
 
     /// Whether all files are there.
@@ -117,11 +117,16 @@ impl Application for FileClient {
     }
 
     fn on_tick(&mut self, _now: Time, endpoint: &mut Endpoint) {
-        let handle = endpoint.handles().next();
-        if let Some(handle) = handle.filter(|_| !self.wanted.is_empty())
-            && let Some(connection) = endpoint.connection_mut(handle)
-            && connection.is_established()
-        {
+        if self.wanted.is_empty() {
+            return;
+        }
+        let open = |handle: &Handle| {
+            endpoint
+                .connection(*handle)
+                .is_some_and(Connection::is_established)
+        };
+        let handle = endpoint.handles().find(open);
+        if let Some(connection) = handle.and_then(|handle| endpoint.connection_mut(handle)) {
             self.ask(connection);
         }
     }

@@ -32,7 +32,7 @@ struct Account {
 }
 
 impl Invariants {
-    /// The server got a datagram, with these packets unless it was damaged.
+    /// The server got a datagram, with these packets.
     pub fn on_server_received(&mut self, source: SocketAddr, len: usize, packets: &[TappedPacket]) {
         self.accounts.entry(source).or_default().received += len as u64;
         for packet in packets {
@@ -69,7 +69,7 @@ impl Invariants {
         account.sent += len as u64;
         assert!(
             account.is_validated || account.sent <= 3 * account.received,
-            "amplification: {destination} sent {} bytes and got {}",
+            "amplification: {} bytes from {destination}, {} bytes to it",
             account.received,
             account.sent
         );

@@ -28,10 +28,10 @@ pub struct Arrival {
     pub to: Side,
     /// Where it seems to come from.
     pub source: SocketAddr,
-    /// What it is; its ordinal among all datagrams of the run finds it in the tap.
+    /// What it is.
     pub datagram: Datagram,
-    /// The ordinal, the same for copies.
-    pub ordinal: u64,
+    /// Its ordinal among all datagrams that the two endpoints sent; copies have the same.
+    pub ordinal: Option<u64>,
 }
 
 /// Decides whether a datagram may enter the network.
@@ -108,12 +108,25 @@ impl Network {
                 to,
                 source,
                 datagram,
-                ordinal,
+                ordinal: Some(ordinal),
             };
             under_way.insert(*sent, (destination, arrival));
             times.push(Reverse((at, *sent)));
             *sent += 1;
         });
+    }
+
+    /// Lets somebody else's datagram arrive at one side, seemingly from `source`, at `at`.
+    pub fn inject(&mut self, at: Time, to: Side, source: SocketAddr, bytes: Vec<u8>) {
+        let arrival = Arrival {
+            to,
+            source,
+            datagram: Datagram { bytes, ecn: None },
+            ordinal: None,
+        };
+        self.under_way.insert(self.sent, (self.outside, arrival));
+        self.times.push(Reverse((at, self.sent)));
+        self.sent += 1;
     }
 
     /// When the next datagram arrives.

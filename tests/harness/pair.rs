@@ -3,6 +3,7 @@
 //! A step moves the clock to the next thing that happens, lets it happen, and lets both sides send
 //! until they have nothing more. A panic anywhere prints the seed and the last packets.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::thread;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use quic_lite::{Side, Time};
 use crate::invariants::Invariants;
 use crate::link::Datagram;
 use crate::network::{Arrival, CLIENT, Network, SERVER};
+use crate::scenario::Scenario;
 use crate::tap::{Sent, Tap, TappedPacket};
 
 /// One side.
@@ -79,7 +81,7 @@ pub struct Pair<C: Application, S: Application> {
     pub network: Network,
     /// All packets so far.
     pub tap: Tap,
-    seed: u64,
+    scenario: Scenario,
     rng: Rng,
     invariants: Invariants,
     /// Which packets of the tap each datagram had.
@@ -93,7 +95,7 @@ pub struct Pair<C: Application, S: Application> {
 impl<C: Application, S: Application> Pair<C, S> {
     /// Both sides at time zero plus one second: a real clock does not begin at zero either.
     pub fn new(
-        seed: u64,
+        scenario: Scenario,
         client: Node<C>,
         server: Node<S>,
         network: Network,
@@ -106,7 +108,7 @@ impl<C: Application, S: Application> Pair<C, S> {
             server,
             network,
             tap,
-            seed,
+            scenario,
             rng,
             invariants: Invariants::default(),
             datagrams: Vec::new(),
@@ -114,6 +116,32 @@ impl<C: Application, S: Application> Pair<C, S> {
             steps: 0,
             standstill: 0,
         }
+    }
+
+    /// Begins the client's connection.
+    pub fn connect(&mut self) {
+        let (tls, config) = (self.scenario.client_tls(), self.scenario.client.clone());
+        let endpoint = &mut self.client.endpoint;
+        let connected = endpoint.connect(self.now, &tls, SERVER, "localhost", config);
+        self.client.handle = Some(connected.unwrap());
+    }
+
+    /// Begins another connection of the client, from another port, which the tap follows instead.
+    pub fn connect_again(&mut self) {
+        let outside = self.network.outside();
+        let port = outside.port() + 1;
+        self.network.rebind(SocketAddr::new(outside.ip(), port));
+        self.tap.forget_connection();
+        self.client.events.clear();
+        self.server.events.clear();
+        self.connect();
+    }
+
+    /// The server loses all its state but its secret.
+    pub fn restart_server(&mut self) {
+        let secrets = self.tap.secrets();
+        self.server.endpoint = self.scenario.server_endpoint(&secrets, &mut self.rng);
+        self.server.handle = None;
     }
 
     /// Runs until both applications are done, and fails if that takes longer than `limit`. Returns how
@@ -201,10 +229,9 @@ impl<C: Application, S: Application> Pair<C, S> {
             Side::Server => SERVER,
         };
         if to == Side::Server {
-            let packets = match datagram.intact {
-                true => &self.tap.packets[self.datagrams[ordinal as usize].clone()],
-                false => &[],
-            };
+            // Of a damaged datagram the packets that are whole still count; which, does not matter here.
+            let range = ordinal.map_or(0..0, |ordinal| self.datagrams[ordinal as usize].clone());
+            let packets = &self.tap.packets[range];
             self.invariants
                 .on_server_received(source, datagram.bytes.len(), packets);
         }
@@ -285,7 +312,6 @@ impl<C: Application, S: Application> Pair<C, S> {
         let datagram = Datagram {
             bytes: bytes.to_vec(),
             ecn,
-            intact: true,
         };
         self.network.send(self.now, from, to, ordinal, datagram);
     }
@@ -325,7 +351,7 @@ impl<C: Application, S: Application> Drop for Pair<C, S> {
         eprintln!("to server {to_server:?}, to client {to_client:?}");
         eprintln!(
             "SEED={} failed at {} after {} steps",
-            self.seed, self.now, self.steps
+            self.scenario.seed, self.now, self.steps
         );
     }
 }

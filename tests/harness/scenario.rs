@@ -72,24 +72,23 @@ impl Scenario {
         let secrets = Arc::new(Secrets::default());
         let client_endpoint = endpoint(EndpointConfig::default(), CLIENT, &mut rng);
         let server_endpoint = self.server_endpoint(&secrets, &mut rng);
-        let tls = ClientTls::with_roots([self.chain.root.clone()], ALPN)
-            .and_then(|tls| tls.only(&self.suites))
-            .unwrap();
         let mut pair = Pair::new(
-            self.seed,
+            self,
             Node::new(client_endpoint, client),
             Node::new(server_endpoint, server),
             network,
             Tap::new(secrets),
             rng,
         );
-        let config = self.client;
-        let connected = pair
-            .client
-            .endpoint
-            .connect(pair.now, &tls, SERVER, "localhost", config);
-        pair.client.handle = Some(connected.unwrap());
+        pair.connect();
         pair
+    }
+
+    /// What the client brings to its connections.
+    pub fn client_tls(&self) -> ClientTls {
+        ClientTls::with_roots([self.chain.root.clone()], ALPN)
+            .and_then(|tls| tls.only(&self.suites))
+            .unwrap()
     }
 
     /// A server that keeps no state but its secret: also what remains of one after a restart.

@@ -109,13 +109,11 @@ impl KeyLog for Secrets {
 }
 
 impl Secrets {
-    /// The newest secret with this label.
-    fn find(&self, label: &str) -> Option<Vec<u8>> {
+    /// The first result that the secrets with this label give, beginning with the newest.
+    fn find<T>(&self, label: &str, by: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
         let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut newest_first = secrets.iter().rev();
-        newest_first
-            .find(|(known, _)| known == label)
-            .map(|(_, secret)| secret.clone())
+        let mut newest_first = secrets.iter().rev().filter(|(known, _)| known == label);
+        newest_first.find_map(|(_, secret)| by(secret))
     }
 }
 
@@ -124,6 +122,7 @@ pub struct Tap {
     /// Every packet, in order of sending.
     pub packets: Vec<TappedPacket>,
     secrets: Arc<Secrets>,
+    server_cid: Option<ConnectionId>,
     initial: Vec<[Keys; 2]>,
     handshake: [Option<Keys>; 2],
     one_rtt: [Option<Phase>; 2],
@@ -158,11 +157,26 @@ impl Tap {
         Self {
             packets: Vec::new(),
             secrets,
+            server_cid: None,
             initial: Vec::new(),
             handshake: [None, None],
             one_rtt: [None, None],
             largest: Default::default(),
         }
+    }
+
+    /// Where TLS tells its secrets.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        self.secrets.clone()
+    }
+
+    /// From now on the client's packets are those of another connection.
+    pub fn forget_connection(&mut self) {
+        let packets = std::mem::take(&mut self.packets);
+        *self = Self {
+            packets,
+            ..Self::new(self.secrets.clone())
+        };
     }
 
     /// Looks at a datagram. Returns how many packets it added.
@@ -184,6 +198,9 @@ impl Tap {
         packet: &datagram::ProtectedPacket,
     ) -> TappedPacket {
         let bytes = &sent.bytes[packet.range.clone()];
+        if sent.from == Side::Server && packet.packet_type != PacketType::OneRtt {
+            self.follow_server(packet.source_cid);
+        }
         let mut tapped = blank(sent);
         tapped.destination_cid = packet.destination_cid;
         tapped.source_cid = packet.source_cid;
@@ -202,6 +219,20 @@ impl Tap {
             self.check_number(sent.from, packet.packet_type, opened.number);
         }
         tapped
+    }
+
+    /// A client that changes its port before the server's answer arrives causes a second attempt of the
+    /// server, under another connection ID and with numbers from zero.
+    fn follow_server(&mut self, cid: ConnectionId) {
+        if self
+            .server_cid
+            .replace(cid)
+            .is_some_and(|before| before != cid)
+        {
+            self.handshake = [None, None];
+            self.one_rtt = [None, None];
+            self.largest[Side::Server as usize] = [None; 3];
+        }
     }
 
     /// RFC 9000 §12.3: numbers grow, and none is used twice, not even after a Retry (§17.2.5.3).
@@ -247,8 +278,8 @@ impl Tap {
             return open(bytes, packet.pn_offset, keys, largest);
         }
         let label = format!("{}_HANDSHAKE_TRAFFIC_SECRET", name(from));
-        let secret = self.secrets.find(&label)?;
-        let (keys, opened) = derive(&secret, |keys| open(bytes, packet.pn_offset, keys, largest))?;
+        let by = |keys: &Keys| open(bytes, packet.pn_offset, keys, largest);
+        let (keys, opened) = self.secrets.find(&label, |secret| derive(secret, by))?;
         self.handshake[from as usize] = Some(keys);
         Some(opened)
     }
@@ -261,11 +292,9 @@ impl Tap {
     ) -> Option<Opened> {
         let largest = self.largest(from, PacketType::OneRtt);
         let Some(phase) = &mut self.one_rtt[from as usize] else {
-            let secret = self
-                .secrets
-                .find(&format!("{}_TRAFFIC_SECRET_0", name(from)))?;
-            let (keys, opened) =
-                derive(&secret, |keys| open(bytes, packet.pn_offset, keys, largest))?;
+            let label = format!("{}_TRAFFIC_SECRET_0", name(from));
+            let by = |keys: &Keys| open(bytes, packet.pn_offset, keys, largest);
+            let (keys, opened) = self.secrets.find(&label, |secret| derive(secret, by))?;
             let bit = opened.key_phase;
             assert!(!bit, "{from:?} began with key phase 1");
             self.one_rtt[from as usize] = Some(Phase { bit, keys });
