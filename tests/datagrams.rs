@@ -106,7 +106,8 @@ impl Application for Ticker {
 /// The longest time on the way from `sender` to `receiver`.
 fn longest_way(sender: &Ticker, receiver: &Ticker) -> Duration {
     let way = |(number, at): &(u64, Time)| at.since(sender.sent[number]);
-    receiver.received.iter().map(way).max().unwrap()
+    let longest = receiver.received.iter().map(way).max();
+    longest.expect("nothing came")
 }
 
 fn run(scenario: Scenario, client: Ticker, server: Ticker) -> Pair<Ticker, Ticker> {
