@@ -88,7 +88,7 @@ impl Default for RelayConfig {
             group_bytes: 32 << 20,
             max_pending: 8 << 20,
             max_rendezvous: Duration::from_secs(30),
-            publisher_grace: Duration::from_secs(5),
+            publisher_grace: Duration::from_secs(3),
             linger: Duration::from_secs(5),
             ask_timeout: Duration::from_secs(10),
             done_timeout: Duration::from_secs(2),
@@ -345,6 +345,8 @@ impl Relay {
             Some(Task::Subscription(subscription)) => self.end_subscription(cx, subscription, None),
             Some(Task::Waiting(track)) => self.stop_waiting(track, peer, id),
             Some(Task::Fetch(track)) => self.stop_fetching(track, peer, id),
+            // It has said goodbye; its last streams are still on their way.
+            Some(Task::Upstream(track)) if !cancelled && self.is_done(track, (peer, id)) => return,
             Some(Task::Upstream(track)) => self.on_upstream_ended(cx, (peer, id), track),
             Some(Task::Namespace(namespace)) => self.withdraw(cx, (peer, id), &namespace),
             Some(Task::NamespaceSource) => self.withdraw_all(cx, (peer, id)),

@@ -190,8 +190,6 @@ pub struct LiveUpstream {
     pub request: RequestId,
     /// Whether it is their PUBLISH.
     pub offered: bool,
-    /// Whether objects are to be sent.
-    pub forward: bool,
     /// Their alias.
     pub alias: u64,
     /// Streams that have begun.

@@ -153,7 +153,6 @@ impl Relay {
                 None => self.answer_status(cx, id, &waiting),
             }
         }
-        self.update_forward(cx, id);
     }
 
     fn answer_status(&mut self, cx: &mut Context<'_>, id: TrackId, waiting: &Waiting) {
@@ -425,7 +424,6 @@ impl Relay {
         if let Some(wish) = parameters.new_group_request {
             self.wish_group(cx, track_id, wish);
         }
-        self.update_forward(cx, track_id);
         largest
     }
 
@@ -474,7 +472,6 @@ impl Relay {
             track.subscriptions.retain(|other| *other != id);
         }
         self.leave_audiences(subscription.track, id);
-        self.update_forward(cx, subscription.track);
         self.linger(cx.now, subscription.track);
         Some(subscription)
     }

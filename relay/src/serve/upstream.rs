@@ -144,7 +144,6 @@ impl Relay {
             peer: from.0,
             request: from.1,
             offered: false,
-            forward: true,
             alias: ok.track_alias,
             streams: 0,
             open: HashSet::new(),
@@ -211,9 +210,10 @@ impl Relay {
             );
             return;
         }
-        let forward = self.wants_objects(id);
+        // Draft §9.2: objects are wanted whatever the subscribers of the moment say; the next one then
+        // finds the latest group here.
         let parameters = Parameters {
-            forward: Some(forward),
+            forward: Some(true),
             ..Parameters::default()
         };
         let ok = Message::RequestOk(RequestOk {
@@ -228,7 +228,6 @@ impl Relay {
             peer,
             request,
             offered: true,
-            forward,
             alias: message.track_alias,
             streams: 0,
             open: HashSet::new(),
@@ -244,24 +243,6 @@ impl Relay {
         self.registry.offer(&key, peer, request);
         self.tell_namespace(cx, &key.scope, &key.name.namespace);
         self.offer_track(cx, id, peer);
-    }
-
-    /// Whether an offered track is to be sent at once. Without subscribers it is: the first one then
-    /// finds the latest group here. Otherwise the subscribers decide (draft §9.5).
-    fn wants_objects(&self, id: TrackId) -> bool {
-        let Some(track) = self.tracks.get(&id) else {
-            return true;
-        };
-        let waiting = track
-            .waiting
-            .iter()
-            .filter_map(|it| Some(it.subscribe.as_ref()?.forward.unwrap_or(true)));
-        let taking = track
-            .subscriptions
-            .iter()
-            .filter_map(|it| Some(self.subscriptions.get(it)?.forward));
-        let mut all = waiting.chain(taking).peekable();
-        all.peek().is_none() || all.any(|forward| forward)
     }
 
     /// A publisher begins to feed a track, perhaps in place of another.
@@ -433,6 +414,12 @@ impl Relay {
         self.check_done(cx, id);
     }
 
+    /// Whether the publisher of a track has sent PUBLISH_DONE on this request.
+    pub(super) fn is_done(&self, id: TrackId, from: (PeerId, RequestId)) -> bool {
+        let upstream = self.tracks.get(&id).map(|track| &track.upstream);
+        matches!(upstream, Some(Upstream::Live(live)) if (live.peer, live.request) == from && live.done.is_some())
+    }
+
     /// Whether all streams that PUBLISH_DONE counted are over (draft §10.11).
     pub(super) fn check_done(&mut self, cx: &mut Context<'_>, id: TrackId) {
         let Some(track) = self.tracks.get(&id) else {
@@ -480,13 +467,6 @@ impl Relay {
             return;
         }
         if track.upstream.request() != Some(from) {
-            return;
-        }
-        if let Upstream::Live(live) = &track.upstream
-            && live.done.is_some()
-            && self.peers.contains_key(&from.0)
-        {
-            // It has said goodbye; its last streams are still on their way.
             return;
         }
         let goodbye = matches!(&track.upstream, Upstream::Live(live) if live.done.is_some());
@@ -591,27 +571,6 @@ impl Relay {
         }
         self.timers.stop(&Timer::Linger(id));
         self.timers.stop(&Timer::Fetch(id));
-    }
-
-    /// Tells the publisher of an offered track to send, or not to.
-    pub(super) fn update_forward(&mut self, cx: &mut Context<'_>, id: TrackId) {
-        let wanted = self.wants_objects(id);
-        let Some(Upstream::Live(live)) = self.tracks.get_mut(&id).map(|track| &mut track.upstream)
-        else {
-            return;
-        };
-        if live.forward == wanted || !live.offered {
-            return;
-        }
-        live.forward = wanted;
-        let (peer, request) = (live.peer, live.request);
-        let parameters = Parameters {
-            forward: Some(wanted),
-            ..Parameters::default()
-        };
-        self.with(cx, peer, |session, streams| {
-            session.update(streams, request, parameters)
-        });
     }
 
     /// A subscriber wishes for a new group; the wish goes upstream if it is not there yet (draft §10.2.13).

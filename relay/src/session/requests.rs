@@ -234,7 +234,7 @@ impl Session {
                 }
                 Ok(ReadChunk::Finished) => return self.on_request_finished(streams, stream),
                 Ok(ReadChunk::Reset(code)) => {
-                    self.on_request_stopped(streams, stream, code);
+                    self.on_request_reset(streams, stream, code);
                     return Ok(());
                 }
                 Ok(ReadChunk::Blocked) | Err(_) => return Ok(()),
@@ -430,7 +430,8 @@ impl Session {
             return Err(MoqtError::violation("request stream ends inside a message"));
         }
         request.peer_finished = true;
-        let over = request.finished;
+        // Data may come after PUBLISH_DONE: the owner says when it has all it wants.
+        let over = request.finished && !request.done;
         self.events.push_back(SessionEvent::Ended {
             id,
             how: Ended::Finished,
@@ -441,13 +442,28 @@ impl Session {
         Ok(())
     }
 
-    /// The peer has reset its side or stopped ours: the request is cancelled (draft §3.2.4).
+    /// The peer reads no more of a request stream.
     pub(super) fn on_request_stopped(
         &mut self,
         streams: &mut Streams,
         stream: StreamId,
         code: u64,
     ) {
+        let id = self.streams.get(&stream).copied();
+        match id.and_then(|id| Some((id, self.requests.get_mut(&id)?))) {
+            // It may have something to say itself, and that says how the request ends.
+            Some((id, request)) if !rules::stop_cancels(request.kind, request.ours) => {
+                request.finished = true;
+                if request.peer_finished && !request.done {
+                    self.forget(id);
+                }
+            }
+            _ => self.on_request_reset(streams, stream, code),
+        }
+    }
+
+    /// The peer has cancelled a request (draft §3.2.4).
+    fn on_request_reset(&mut self, streams: &mut Streams, stream: StreamId, code: u64) {
         self.nameless.remove(&stream);
         end_stream(streams, stream, ResetCode::CANCELLED);
         if let Some(id) = self.streams.get(&stream).copied() {

@@ -73,6 +73,16 @@ fn answered_publisher(kind: Kind, ours: bool, answered: bool) -> bool {
     }
 }
 
+/// Whether a request is cancelled when the peer only stops reading it (draft §5.1.1, §6.1): a subscriber
+/// ends so what it asked for or was offered. A publisher still has PUBLISH_DONE or an answer to send.
+pub(super) fn stop_cancels(kind: Kind, ours: bool) -> bool {
+    match kind {
+        Kind::PublishNamespace => true,
+        Kind::Publish => ours,
+        _ => !ours,
+    }
+}
+
 fn first_answer(kind: Kind, message: &Message) -> bool {
     match (kind, message) {
         (_, Message::RequestError(_)) => true,
@@ -138,6 +148,14 @@ mod tests {
         assert!(check(Kind::Subscribe, true, true, &update()).is_err());
         assert!(check(Kind::Publish, true, true, &update()).is_ok());
         assert!(check(Kind::TrackStatus, false, false, &update()).is_err());
+    }
+
+    #[test]
+    fn only_subscribers_cancel_by_not_reading() {
+        assert!(stop_cancels(Kind::Subscribe, false) && !stop_cancels(Kind::Subscribe, true));
+        assert!(stop_cancels(Kind::Publish, true) && !stop_cancels(Kind::Publish, false));
+        assert!(stop_cancels(Kind::PublishNamespace, true));
+        assert!(stop_cancels(Kind::PublishNamespace, false));
     }
 
     #[test]

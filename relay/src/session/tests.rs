@@ -602,3 +602,47 @@ fn an_idle_session_is_small() {
     let ok = RequestOk::default();
     assert!(ok.properties.as_bytes().is_empty());
 }
+
+#[test]
+fn a_publisher_that_stops_reading_is_heard_to_the_end() {
+    let (mut client, mut server) = pair();
+    let id = client
+        .session
+        .request(&mut client.streams, publish(3))
+        .expect("asked");
+    settle(&mut client, &mut server);
+    server.next();
+    let stream = StreamId::new(Side::Client, Dir::Bi, 0);
+    let done = PublishDone {
+        status: DoneCode::TRACK_ENDED,
+        stream_count: 0,
+        reason: String::new(),
+    };
+    client
+        .session
+        .send(&mut client.streams, id, &Message::PublishDone(done))
+        .expect("sent");
+    client.session.finish(&mut client.streams, id);
+    client.streams.stop_sending(stream, 0).expect("open");
+    settle(&mut client, &mut server);
+    assert!(matches!(
+        server.next(),
+        SessionEvent::Message {
+            message: Message::PublishDone(_),
+            ..
+        }
+    ));
+    assert_eq!(
+        server.next(),
+        SessionEvent::Ended {
+            id,
+            how: Ended::Finished
+        }
+    );
+    assert!(
+        server.session.has_request(id),
+        "late data still has its alias"
+    );
+    server.session.finish(&mut server.streams, id);
+    assert!(!server.session.has_request(id));
+}

@@ -16,11 +16,15 @@ fn publish_done_follows_the_last_stream_and_counts_the_subscribers_streams() {
     let live = world.live(3);
     let bytes = subgroup(3, 0, &[0, 1]);
     let stream = world.at(live.publisher).open(&bytes[..20]);
-    world.at(live.publisher).send(live.upstream, &done(1));
+    world.at(live.publisher).send(live.upstream, &done(2));
+    let publisher = world.at(live.publisher);
+    publisher
+        .session
+        .finish(&mut publisher.streams, live.upstream);
     world.settle();
     assert!(
         world.at(live.subscriber).news().is_empty(),
-        "a stream is still open"
+        "one stream is open, one is still to come"
     );
     let publisher = world.at(live.publisher);
     publisher
@@ -28,17 +32,18 @@ fn publish_done_follows_the_last_stream_and_counts_the_subscribers_streams() {
         .write_chunk(stream, bytes[20..].into())
         .expect("open");
     publisher.streams.finish(stream).expect("open");
+    let late = world.at(live.publisher).subgroup(3, 1, &[0]);
     world.settle();
     assert_eq!(
         world.at(live.subscriber).message(live.subscription),
-        done(1)
+        done(2)
     );
     let ended = SessionEvent::Ended {
         id: live.subscription,
         how: Ended::Finished,
     };
     assert_eq!(world.at(live.subscriber).news(), [ended]);
-    assert_eq!(world.at(live.subscriber).whole(), [bytes]);
+    assert_eq!(world.at(live.subscriber).whole(), [bytes, late]);
     assert_eq!(
         (
             world.relay.counters().tracks,
@@ -141,18 +146,16 @@ fn an_offer_meets_a_subscriber_that_wants_no_objects_yet() {
     };
     let id = world.subscribe(subscriber, parameters);
     let publisher = world.connect();
-    let (upstream, parameters) = world.offer(publisher, 3);
-    assert_eq!(parameters.forward, Some(false));
+    let (upstream, _) = world.offer(publisher, 3);
     assert!(matches!(
         world.at(subscriber).message(id),
         Message::SubscribeOk(_)
     ));
-    let eager = world.connect();
-    world.subscribe(eager, Parameters::default());
-    let Message::RequestUpdate(update) = world.at(publisher).message(upstream) else {
-        panic!("no update");
-    };
-    assert_eq!(update.parameters.forward, Some(true));
+    world.at(publisher).subgroup(3, 0, &[0]);
+    world.at(publisher).send(upstream, &done(1));
+    world.settle();
+    assert_eq!(world.at(subscriber).message(id), done(0));
+    assert!(world.at(subscriber).data.is_empty());
 }
 
 #[test]
