@@ -287,6 +287,11 @@ impl Streams {
             Demand::Nothing | Demand::StreamCredit => None,
         };
         place_in(&mut self.queue, stream, place);
+        // RFC 9000 §4.1: without any credit nobody comes to write frames and say so.
+        let needs_credit = matches!(place, Some(Place::Credit | Place::Stalled(_)));
+        if needs_credit && self.credit.available() == 0 && self.credit.block() {
+            self.control.insert(Control::DataBlocked);
+        }
         if stream.state().is_terminal() {
             self.send.remove(&id);
             self.control.remove(&Control::ResetStream(id));
@@ -322,7 +327,14 @@ impl Streams {
     fn settle_closed(&mut self, id: StreamId) {
         let gone = !self.send.contains_key(&id) && !self.recv.contains_key(&id);
         let dir = id.dir();
-        if gone && id.initiator() != self.side && self.peer[dir as usize].close() {
+        if gone && id.initiator() != self.side {
+            self.peer[dir as usize].close();
+            self.offer_streams(dir);
+        }
+    }
+
+    fn offer_streams(&mut self, dir: Dir) {
+        if self.peer[dir as usize].update_is_due() {
             self.control.insert(Control::MaxStreams(dir));
         }
     }

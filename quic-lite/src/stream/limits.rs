@@ -54,11 +54,16 @@ impl PeerStreams {
         }
     }
 
-    /// Notes that a stream is gone; true when the peer should be told of a new limit.
-    pub(super) fn close(&mut self) -> bool {
+    /// Notes that a stream is gone.
+    pub(super) fn close(&mut self) {
         self.closed += 1;
-        // Telling each one would be a frame per stream; an eighth at a time keeps the peer going.
-        self.next_maximum() - self.maximum > self.concurrent / 8
+    }
+
+    /// Whether the peer should be told of a new limit. Telling each stream that is gone would be a frame
+    /// per stream; an eighth at a time keeps the peer going, unless it has hardly any left.
+    pub(super) fn update_is_due(&self) -> bool {
+        let (more, step) = (self.next_maximum() - self.maximum, self.concurrent / 8);
+        more > step || (more > 0 && self.maximum - self.opened <= step)
     }
 
     /// The limit to tell the peer now: as many streams at a time as ever.
@@ -140,9 +145,24 @@ mod tests {
     #[test]
     fn the_limit_grows_with_closed_streams_in_steps() {
         let mut streams = PeerStreams::new(16);
-        assert!(!streams.close() && !streams.close() && streams.close());
+        let close = |streams: &mut PeerStreams| {
+            streams.close();
+            streams.update_is_due()
+        };
+        assert!(!close(&mut streams) && !close(&mut streams) && close(&mut streams));
         assert_eq!(streams.raise(), 19);
-        assert!(!streams.close());
+        assert!(!close(&mut streams));
+    }
+
+    #[test]
+    fn a_peer_that_has_hardly_any_left_is_told_of_each() {
+        let mut streams = PeerStreams::new(16);
+        streams.close();
+        assert!(!streams.update_is_due());
+        streams.mention(13);
+        assert!(streams.update_is_due());
+        assert_eq!(streams.raise(), 17);
+        assert!(!streams.update_is_due());
     }
 
     #[test]

@@ -158,6 +158,7 @@ impl Streams {
             Mention::First => {
                 self.create(id);
                 self.events.push_back(StreamEvent::Opened(id));
+                self.offer_streams(id.dir());
             }
             Mention::Again => {}
         }

@@ -273,3 +273,41 @@ fn a_short_write_is_followed_by_writable_when_half_is_acknowledged() {
     assert!(client.write(id, &[1; 200]).unwrap() > 100);
     assert_eq!(client.unacked_bytes(id), 300);
 }
+
+#[test]
+fn data_written_when_the_connections_credit_is_gone_is_said_to_be_blocked() {
+    let mut client = streams(Side::Client, &small_config());
+    let ids: [_; 3] = open(&mut client, Dir::Uni);
+    for (id, len) in ids.into_iter().zip([400, 400, 200]) {
+        client.write_chunk(id, Chunk::from(vec![1; len])).unwrap();
+    }
+    drain(&mut client);
+    assert_eq!(client.max_data(), (1000, 1000));
+    client.write_chunk(ids[2], Chunk::from(vec![1])).unwrap();
+    assert_eq!(drain(&mut client), [SentFrame::DataBlocked]);
+    client.on_lost(&SentFrame::DataBlocked);
+    assert_eq!(drain(&mut client), [SentFrame::DataBlocked]);
+    client.write_chunk(ids[2], Chunk::from(vec![1])).unwrap();
+    assert!(!client.has_pending(), "once per limit");
+}
+
+#[test]
+fn a_peer_with_no_stream_left_may_replace_each_that_closes() {
+    let config = small_config();
+    let (mut client, mut server) = (
+        streams(Side::Client, &config),
+        streams(Side::Server, &config),
+    );
+    let long_lived: [_; 7] = open(&mut client, Dir::Uni);
+    for id in long_lived {
+        client.write(id, b"x").unwrap();
+    }
+    for round in 0..100 {
+        let id = client.open(Dir::Uni);
+        let id = id.unwrap_or_else(|| panic!("no stream in round {round}"));
+        client.finish(id).unwrap();
+        while transfer(&mut client, &mut server) {}
+        assert_eq!(server.read_chunk(id), Ok(ReadChunk::Finished));
+        while transfer(&mut server, &mut client) {}
+    }
+}
