@@ -27,6 +27,8 @@ pub struct Space {
     largest_eliciting: Option<u64>,
     /// Largest Acknowledged of the last ACK frame sent.
     largest_reported: Option<u64>,
+    /// The smallest number that arrived since the last ACK frame was sent.
+    smallest_unreported: Option<u64>,
     /// Ack-eliciting packets since the last ACK frame sent.
     unacked: u64,
     /// When these must be acknowledged at the latest.
@@ -78,6 +80,7 @@ impl Space {
             largest: None,
             largest_eliciting: None,
             largest_reported: None,
+            smallest_unreported: None,
             unacked: 0,
             deadline: None,
             ecn: EcnCounts::default(),
@@ -109,6 +112,7 @@ impl Space {
             self.floor = self.seen.pop_first().map_or(self.floor, |range| range.end);
         }
         self.ranges.insert_bounded(value..value + 1, MAX_RANGES);
+        self.smallest_unreported = Some(self.smallest_unreported.map_or(value, |n| n.min(value)));
         if self.largest.is_none_or(|(largest, _)| largest < number) {
             self.largest = Some((number, now));
         }
@@ -163,6 +167,7 @@ impl Space {
         };
         if with_ack {
             self.largest_reported = self.ranges.last().map(|range| range.end - 1);
+            self.smallest_unreported = None;
             self.unacked = 0;
             self.deadline = None;
         }
@@ -178,7 +183,10 @@ impl Space {
     pub fn on_ack_acked(&mut self, largest: PacketNumber) {
         // RFC 9000 §13.2.3: the largest received number stays in every ACK frame.
         let received = self.largest.map_or(0, |(number, _)| number.value());
-        self.ranges.remove(0..received.min(largest.value() + 1));
+        // RFC 9000 §13.2.1: a late packet that no frame has reported yet is still to be reported.
+        let unreported = self.smallest_unreported.unwrap_or(u64::MAX);
+        self.ranges
+            .remove(0..received.min(largest.value() + 1).min(unreported));
     }
 
     /// The peer asks for other acknowledgements (ACK_FREQUENCY).
@@ -395,6 +403,7 @@ mod tests {
         for number in [0, 1, 4, 5, 9] {
             receive(&mut space, 0, number);
         }
+        send_ack(&mut space);
         space.on_ack_acked(PacketNumber::new(5));
         assert_eq!(send_ack(&mut space), [[9, 9]]);
         assert!(space.is_duplicate(PacketNumber::new(4)));
@@ -432,5 +441,19 @@ mod tests {
         assert!(space.ping_wanted());
         space.on_packet_sent(true, true);
         assert!(!space.ping_wanted());
+    }
+
+    /// RFC 9000 §13.2.1: each ack-eliciting packet is acknowledged at least once.
+    #[test]
+    fn what_no_frame_has_reported_yet_is_not_taken_for_known() {
+        let mut space = data();
+        receive(&mut space, 0, 0);
+        receive(&mut space, 0, 2);
+        assert_eq!(send_ack(&mut space), [[0, 0], [2, 2]]);
+        receive(&mut space, 1, 1);
+        space.on_ack_acked(PacketNumber::new(2));
+        assert_eq!(send_ack(&mut space), [[1, 2]]);
+        space.on_ack_acked(PacketNumber::new(2));
+        assert_eq!(send_ack(&mut space), [[2, 2]]);
     }
 }
