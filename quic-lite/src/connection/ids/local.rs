@@ -15,6 +15,8 @@ pub struct LocalIds {
     /// Sequence numbers whose NEW_CONNECTION_ID is to be sent.
     pending: Vec<u64>,
     next: u64,
+    /// The largest sequence number that the peer was told.
+    largest_sent: u64,
     limit: usize,
 }
 
@@ -25,6 +27,7 @@ impl LocalIds {
             active: vec![(0, first)],
             pending: Vec::new(),
             next: 1,
+            largest_sent: 0,
             limit: 1,
         }
     }
@@ -54,7 +57,8 @@ impl LocalIds {
         sequence_number: u64,
         used: &ConnectionId,
     ) -> Result<Option<ConnectionId>, TransportError> {
-        if sequence_number >= self.next {
+        // RFC 9000 §19.16: larger than any that was sent.
+        if sequence_number > self.largest_sent {
             return Err(retire_violation(
                 "retires a connection ID that was never issued",
             ));
@@ -127,6 +131,7 @@ impl LocalIds {
                 return;
             }
             self.pending.pop();
+            self.largest_sent = self.largest_sent.max(sequence_number);
             sent.push(SentFrame::NewConnectionId(sequence_number));
         }
     }

@@ -115,10 +115,7 @@ impl RemoteIds {
     }
 
     fn retire_below(&mut self, retire_prior_to: u64) {
-        if retire_prior_to <= self.retire_prior_to {
-            return;
-        }
-        self.retire_prior_to = retire_prior_to;
+        self.retire_prior_to = self.retire_prior_to.max(retire_prior_to);
         for id in self
             .spare
             .extract_if(.., |id| id.sequence_number < retire_prior_to)
@@ -126,7 +123,8 @@ impl RemoteIds {
             self.retiring.push(id.sequence_number);
             self.token_news.extend(id.token.map(|token| (token, false)));
         }
-        if self.current.sequence_number < retire_prior_to {
+        // One that had to go earlier may have stayed for want of another.
+        if self.current.sequence_number < self.retire_prior_to {
             self.switch();
         }
     }
@@ -354,5 +352,19 @@ mod tests {
         assert!(ids.is_reset_token(&[5; 16]) && ids.is_reset_token(&1_u128.to_be_bytes()));
         assert!(ids.switch());
         assert!(!ids.is_reset_token(&[5; 16]));
+    }
+
+    #[test]
+    fn an_id_that_had_to_be_kept_for_want_of_another_is_left_for_the_next_one() {
+        let mut ids = RemoteIds::new(cid(0), 4);
+        ids.on_new(&frame(5, 0)).unwrap();
+        assert!(ids.switch());
+        ids.on_new(&frame(3, 0)).unwrap();
+        assert!(ids.switch());
+        ids.on_new(&frame(5, 5)).unwrap();
+        assert_eq!(ids.current(), cid(3), "there is no other");
+        ids.on_new(&frame(6, 0)).unwrap();
+        assert_eq!(ids.current(), cid(6));
+        assert!(ids.retiring.contains(&3));
     }
 }
