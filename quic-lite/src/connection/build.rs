@@ -122,10 +122,13 @@ impl Connection {
         }
         let space = self.spaces.get(id)?;
         if out.len() == after_ack && (probe || (with_ack && space.received.ping_wanted())) {
-            Frame::Ping.encode(&mut out).ok()?;
+            // Where a long acknowledgement leaves no byte, the next packet has the PING.
+            let _ = Frame::Ping.encode(&mut out);
         }
         let ack_eliciting = out.len() > after_ack;
-        let is_wanted = ack_eliciting || (with_ack && ack_due);
+        // What does not fit beside an acknowledgement, such as a large datagram, must not wait until that
+        // one is due: it goes ahead alone.
+        let is_wanted = ack_eliciting || (with_ack && (ack_due || with_data || probe));
         if !is_wanted {
             self.sent_frames.truncate(first_frame);
             return None;

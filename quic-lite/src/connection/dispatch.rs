@@ -74,6 +74,10 @@ impl Connection {
 
     fn on_ack(&mut self, received: &Received, ack: &Ack<'_>) -> Result<(), TransportError> {
         let (now, space) = (received.arrival.now, received.space);
+        // A frame before it in the packet may have ended the handshake, and its spaces with it.
+        if self.spaces.get(space).is_none() {
+            return Ok(());
+        }
         let next = self.spaces.next_number(space);
         self.recovery
             .on_ack(now, space, ack, next, &mut self.outcome)?;

@@ -81,12 +81,11 @@ impl Connection {
     }
 
     /// Whether a datagram from there may concern us at all.
-    fn admits(&mut self, arrival: &Arrival) -> bool {
+    fn admits(&self, arrival: &Arrival) -> bool {
         if matches!(self.state, State::Draining | State::Drained) {
             return false;
         }
         if self.path.tuple().matches(&arrival.tuple) {
-            self.path.learn_local(&arrival.tuple);
             return true;
         }
         match self.side {
@@ -141,7 +140,12 @@ impl Connection {
         };
         // RFC 9000 §14.1: Initials of a client come in full datagrams.
         let is_small = packet.packet_type == PacketType::Initial && arrival.len < MIN_DATAGRAM;
-        if !self.is_addressed_to_us(packet) || (self.side == Side::Server && is_small) {
+        let is_malformed = match self.side {
+            Side::Server => is_small,
+            // RFC 9000 §17.2.2: a server's Initial has no token.
+            Side::Client => packet.has_token,
+        };
+        if is_malformed || !self.is_addressed_to_us(packet) {
             return Ok(false);
         }
         if !self.may_open(space) {
@@ -239,6 +243,9 @@ impl Connection {
         payload: &[u8],
     ) -> Result<(), TransportError> {
         self.stats.packets_received += 1;
+        if self.path.tuple().matches(&received.arrival.tuple) {
+            self.path.learn_local(&received.arrival.tuple);
+        }
         self.follow_key_update(received)?;
         self.learn_peer(received, packet);
         let frames = self.on_frames(received, payload)?;

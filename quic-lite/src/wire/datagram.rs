@@ -4,7 +4,7 @@
 //! next one is looked for. Promise: every packet takes at least one byte and lies within the datagram.
 
 use super::connection_id::ConnectionId;
-use super::header::{Header, PacketType};
+use super::header::{Header, LongType, PacketType};
 use core::ops::Range;
 
 /// One packet of a datagram.
@@ -19,8 +19,8 @@ pub enum Packet {
     },
 }
 
-/// Where a protected packet stands in its datagram, and whom it concerns. The token of an Initial is not
-/// here: [`Header::parse`] of the packet's bytes borrows it.
+/// Where a protected packet stands in its datagram, and whom it concerns. The bytes of an Initial's token
+/// are not here: [`Header::parse`] of the packet's bytes borrows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtectedPacket {
     /// Which packet number space and keys it needs.
@@ -29,6 +29,8 @@ pub struct ProtectedPacket {
     pub destination_cid: ConnectionId,
     /// Where answers are to go; empty for 1-RTT.
     pub source_cid: ConnectionId,
+    /// Whether it is an Initial with a token.
+    pub has_token: bool,
     /// Where the packet stands in the datagram.
     pub range: Range<usize>,
     /// Where the packet number starts, counted from the start of the packet.
@@ -81,6 +83,7 @@ impl Packets {
                     packet_type: header.packet_type(),
                     destination_cid: header.destination_cid,
                     source_cid: header.source_cid,
+                    has_token: matches!(header.long_type, LongType::Initial { token } if !token.is_empty()),
                     range: start..self.at,
                     pn_offset,
                 }
@@ -89,6 +92,7 @@ impl Packets {
                 packet_type: PacketType::OneRtt,
                 destination_cid: header.destination_cid,
                 source_cid: ConnectionId::EMPTY,
+                has_token: false,
                 range: start..self.at,
                 pn_offset,
             },
@@ -124,7 +128,6 @@ mod tests {
     use super::super::packet_number::PacketNumber;
     use super::super::writer::Writer;
     use super::*;
-    use crate::wire::header::LongType;
     use alloc::vec::Vec;
 
     fn cid(byte: u8) -> ConnectionId {

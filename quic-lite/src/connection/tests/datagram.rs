@@ -67,3 +67,19 @@ fn a_full_queue_says_so() {
     pair.run_for(Duration::from_millis(50));
     assert_eq!(pair.client.queued_datagrams(), (0, 0));
 }
+
+#[test]
+fn the_largest_datagram_does_not_wait_for_a_delayed_acknowledgement() {
+    let mut pair = Pair::connected(Setup::default());
+    pair.server().send_datagram(b"x").unwrap();
+    pair.run_until(Duration::from_millis(20), |pair| {
+        pair.client.receive_datagram().is_some()
+    });
+    let max = pair.client.max_datagram_payload().unwrap();
+    pair.client.send_datagram(&vec![1; max]).unwrap();
+    let begun = pair.now;
+    pair.run_until(Duration::from_millis(100), |pair| {
+        pair.server().receive_datagram().is_some()
+    });
+    assert_eq!(pair.now.since(begun), Duration::from_millis(10));
+}

@@ -2,13 +2,16 @@
 
 use core::time::Duration;
 
+use super::pair::{CLIENT, SERVER};
 use super::{Pair, Setup};
-use crate::connection::State;
+use crate::connection::path::Path;
+use crate::connection::{FourTuple, State};
 use crate::error::ConnectionError;
-use crate::protection::{TAG_LEN, seal_packet};
+use crate::protection::{Keys, TAG_LEN, seal_packet};
 use crate::range_set::RangeSet;
-use crate::wire::frame::{Ack, Frame, NewConnectionId, PathChallenge, Stream};
-use crate::wire::header::ShortHeader;
+use crate::recovery::SpaceId;
+use crate::wire::frame::{Ack, Frame, NewConnectionId, PathChallenge, RetireConnectionId, Stream};
+use crate::wire::header::{LongHeader, LongType, ShortHeader};
 use crate::wire::packet_number::PacketNumber;
 use crate::wire::stream_id::{Dir, Side, StreamId};
 use crate::wire::writer::Writer;
@@ -200,4 +203,94 @@ fn another_sender_shares_the_packet_numbers() {
     assert_eq!(pair.client.bytes_in_flight(), 0);
     assert_eq!(pair.client.stats().packets_lost, 0);
     assert!(pair.client.largest_acked() > Some(PacketNumber::new(30)));
+}
+
+#[test]
+fn an_acknowledgement_behind_the_clients_finished_is_no_violation() {
+    let mut pair = Pair::new(Setup::default());
+    pair.run_until(Duration::from_secs(1), |pair| pair.client.is_established());
+    pair.flying.clear();
+    let (destination_cid, source_cid) = (
+        pair.client.remote_cid(),
+        pair.client.local_cids().next().unwrap(),
+    );
+    let space = pair.client.spaces.get_mut(SpaceId::Handshake).unwrap();
+    space.crypto_send.resend_all();
+    let number = space.numbers.allocate();
+    let mut buffer = [0; 1400];
+    let mut out = Writer::new(&mut buffer);
+    let header = LongHeader {
+        long_type: LongType::Handshake,
+        destination_cid,
+        source_cid,
+    };
+    let layout = header.encode(number, 4, &mut out).unwrap();
+    space.crypto_send.write_frames(&mut out, &mut Vec::new());
+    let mut acked = RangeSet::new();
+    acked.insert(0..1);
+    Ack::encode_ranges(&acked, 0, None, &mut out).unwrap();
+    layout.set_length(TAG_LEN, &mut out).unwrap();
+    out.put_zeros(TAG_LEN).unwrap();
+    let len = out.len();
+    let keys = space.keys.local().unwrap();
+    seal_packet(&mut buffer[..len], layout.pn_offset, number, keys).unwrap();
+    let (tuple, now) = (pair.server().path(), pair.now);
+    pair.server().receive(now, tuple, None, &mut buffer[..len]);
+    assert_eq!(pair.server().state(), State::Confirmed);
+}
+
+#[test]
+fn a_servers_initial_with_a_token_is_dropped() {
+    for token in [&b""[..], b"token"] {
+        let mut pair = Pair::new(Setup::default());
+        let original = pair.client.remote_cid();
+        let keys = Keys::initial(&original, Side::Server).local;
+        let number = PacketNumber::ZERO;
+        let header = LongHeader {
+            long_type: LongType::Initial { token },
+            destination_cid: pair.client.local_cids().next().unwrap(),
+            source_cid: original,
+        };
+        let mut buffer = [0; 200];
+        let mut out = Writer::new(&mut buffer);
+        let layout = header.encode(number, 4, &mut out).unwrap();
+        Frame::Ping.encode(&mut out).unwrap();
+        layout.set_length(TAG_LEN, &mut out).unwrap();
+        out.put_zeros(TAG_LEN).unwrap();
+        let len = out.len();
+        seal_packet(&mut buffer[..len], layout.pn_offset, number, &keys).unwrap();
+        let (tuple, now) = (pair.client.path(), pair.now);
+        pair.client.receive(now, tuple, None, &mut buffer[..len]);
+        let taken = u64::from(token.is_empty());
+        assert_eq!(pair.client.stats().packets_received, taken);
+    }
+}
+
+#[test]
+fn a_forged_datagram_does_not_choose_the_address_we_send_from() {
+    let mut pair = Pair::new(Setup::default());
+    pair.client.path = Path::validated(FourTuple {
+        local: ([0, 0, 0, 0], 1000).into(),
+        remote: SERVER.into(),
+    });
+    let tuple = FourTuple {
+        local: ([10, 0, 0, 66], 1000).into(),
+        remote: SERVER.into(),
+    };
+    pair.client.receive(pair.now, tuple, None, &mut [0x40; 60]);
+    assert!(pair.client.path().local.ip().is_unspecified());
+    pair.run_until(Duration::from_secs(1), |pair| pair.client.is_established());
+    assert_eq!(pair.client.path().local, CLIENT.into());
+}
+
+#[test]
+fn connection_ids_that_were_not_sent_yet_cannot_be_retired() {
+    let mut pair = Pair::connected(Setup::default());
+    inject(&mut pair, |out| {
+        for sequence_number in 1..20 {
+            let frame = RetireConnectionId { sequence_number };
+            Frame::RetireConnectionId(frame).encode(out).unwrap();
+        }
+    });
+    assert_eq!(server_code(&mut pair), "PROTOCOL_VIOLATION");
 }
