@@ -222,9 +222,8 @@ impl ServeOptions {
             )
         })?;
         let file: Self = toml::from_str(&text).map_err(|error| {
-            let line = error
-                .span()
-                .map_or(1, |span| text[..span.start].lines().count().max(1));
+            let before = error.span().map_or(0, |span| span.start);
+            let line = text[..before].matches('\n').count() + 1;
             let what = format!("{}, line {line}: {}", path.display(), error.message());
             Failure::new(Kind::Usage, what).advise("the keys are the long options of `serve`")
         })?;

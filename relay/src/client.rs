@@ -6,6 +6,7 @@
 //! one line here.
 
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ pub(crate) fn run<R: Role>(
     options: &args::Client,
     begin: impl FnOnce(Waker) -> Result<R>,
 ) -> Result<()> {
-    let tls = tls(options)?;
+    let tls = tls(options.tls_ca.as_deref(), options.tls_disable_verify)?;
     let (locals, remotes) = addresses(&options.url)?;
     let seed = random_seed().map_err(|error| network(&options.url, &error))?;
     let endpoint = Endpoint::new(EndpointConfig::default(), seed);
@@ -293,30 +294,33 @@ fn connect(
 
 /// Addresses of the relay, and for each of their families one of ours.
 fn addresses(url: &RelayUrl) -> Result<(Vec<SocketAddr>, Vec<SocketAddr>)> {
-    let found = (url.host(), url.port())
-        .to_socket_addrs()
-        .map_err(|error| {
-            let what = format!("cannot find the host {} of {url}: {error}", url.host());
-            Failure::new(Kind::Network, what).advise("check its name")
-        })?;
-    let mut remotes: Vec<SocketAddr> = found.take(MAX_ATTEMPTS).collect();
+    let mut remotes = resolve(url)?;
     let mut locals: Vec<SocketAddr> = remotes.iter().map(|remote| any_port(*remote)).collect();
     locals.sort_unstable();
     locals.dedup();
     // Without IPv6 in the kernel, a name can still have an IPv6 address.
     locals.retain(|local| UdpSocket::bind(local).is_ok());
     remotes.retain(|remote| locals.contains(&any_port(*remote)));
-    match remotes.is_empty() {
-        true => Err(Failure::new(
-            Kind::Network,
-            format!("no way to reach {url} from here"),
-        )),
-        false => Ok((locals, remotes)),
+    if remotes.is_empty() {
+        let what = format!("no way to reach {url} from here");
+        return Err(Failure::new(Kind::Network, what));
     }
+    Ok((locals, remotes))
 }
 
-fn tls(options: &args::Client) -> Result<ClientTls> {
-    let made = match (&options.tls_ca, options.tls_disable_verify) {
+/// The addresses behind an URL.
+pub(crate) fn resolve(url: &RelayUrl) -> Result<Vec<SocketAddr>> {
+    let found = (url.host(), url.port()).to_socket_addrs();
+    let found = found.map_err(|error| {
+        let what = format!("cannot find the host {} of {url}: {error}", url.host());
+        Failure::new(Kind::Network, what).advise("check its name")
+    })?;
+    Ok(found.take(MAX_ATTEMPTS).collect())
+}
+
+/// What servers must prove: that `ca` has signed them, else that the system trusts them, or nothing.
+pub(crate) fn tls(ca: Option<&Path>, disable_verify: bool) -> Result<ClientTls> {
+    let made = match (ca, disable_verify) {
         (_, true) => ClientTls::insecure(&[ALPN]),
         (Some(path), false) => ClientTls::with_roots(certificates(path)?, &[ALPN]),
         (None, false) => ClientTls::with_roots(system_certificates()?, &[ALPN]),
@@ -325,7 +329,7 @@ fn tls(options: &args::Client) -> Result<ClientTls> {
 }
 
 /// draft-18 §10.3.1: over raw QUIC the client says in SETUP which URI it wants.
-fn setup(url: &RelayUrl) -> Setup {
+pub(crate) fn setup(url: &RelayUrl) -> Setup {
     Setup {
         path: (!url.path().is_empty()).then(|| url.path().into()),
         authority: Some(url.authority().into()),
@@ -375,9 +379,10 @@ fn ended(url: &RelayUrl, error: &ConnectionError) -> Failure {
     }
 }
 
-/// RFC 8446 §6.2: bad_certificate to unknown_ca, without illegal_parameter between them.
+/// RFC 8446 §6.2: bad_certificate to unknown_ca without illegal_parameter between them, and
+/// decrypt_error, which a signature that does not fit is.
 fn is_about_certificate(alert: Option<u8>) -> bool {
-    matches!(alert, Some(42..=46 | 48))
+    matches!(alert, Some(42..=46 | 48 | 51))
 }
 
 /// RFC 8446 §6.2: no_application_protocol.

@@ -4,6 +4,7 @@
 //! cannot be read, that holds no certificate or key, a key that belongs to another certificate.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rustls::crypto::ring::sign::any_supported_type;
@@ -55,10 +56,16 @@ impl Credentials {
 
     /// Makes a self-signed certificate for `name`.
     pub(crate) fn generate(name: &str) -> Result<Self> {
-        let made = rcgen::generate_simple_self_signed([name.to_owned()]).map_err(|error| {
-            let what = format!("cannot make a certificate for {name:?}: {error}");
+        let cannot = |why: &dyn std::fmt::Display| {
+            let what = format!("cannot make a certificate for {name:?}: {why}");
             Failure::new(Kind::Certificate, what).advise("give a host name, as in localhost")
-        })?;
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if name.is_empty() || !(name.chars().all(is_name) || name.parse::<IpAddr>().is_ok()) {
+            return Err(cannot(&"it is neither a host name nor an address"));
+        }
+        let made = rcgen::generate_simple_self_signed([name.to_owned()])
+            .map_err(|error| cannot(&error))?;
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
         Ok(Self {
             chain: vec![made.cert.der().clone()],

@@ -76,6 +76,7 @@ impl Failure {
     }
 
     /// The kind of the failure.
+    #[cfg(test)]
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

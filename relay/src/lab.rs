@@ -210,9 +210,7 @@ impl<'a> Stage<'a> {
             self.receive(deadline, || {
                 format!("the subscribers did not finish in {} s", limit.as_secs())
             })?;
-            if self.told[RELAY].has_ended {
-                return Err(self.processes[RELAY].failure());
-            }
+            self.check_relay()?;
         }
         match self.told[PUBLISHER].last {
             Some(Event::Sent(_)) => Ok(()),
@@ -287,6 +285,14 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Without the relay, nothing that is waited for will come.
+    fn check_relay(&mut self) -> Result<()> {
+        match self.told[RELAY].has_ended {
+            true => Err(self.processes[RELAY].failure()),
+            false => Ok(()),
+        }
+    }
+
     /// Until process `number` has told what `is_wanted` accepts.
     fn wait_for(
         &mut self,
@@ -296,6 +302,7 @@ impl<'a> Stage<'a> {
     ) -> Result<()> {
         let deadline = now() + limit;
         while !self.told[number].last.as_ref().is_some_and(&is_wanted) {
+            self.check_relay()?;
             if self.told[number].has_ended {
                 return Err(self.processes[number].failure());
             }

@@ -5,6 +5,7 @@ mod assembly;
 mod client;
 mod clock;
 mod credentials;
+mod daemon;
 mod delay;
 mod error;
 mod interrupt;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Command, CommandLine};
-use crate::error::{Failure, Kind, Result};
+use crate::error::Result;
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
@@ -50,6 +51,6 @@ fn run(command_line: CommandLine) -> Result<()> {
         Command::Lab(options) => lab::run(&options),
         Command::Publish(options) => publish::run(options),
         Command::Subscribe(options) => subscribe::run(options),
-        Command::Serve(_) => Err(Failure::new(Kind::Usage, "this command is not there yet")),
+        Command::Serve(options) => daemon::run(options),
     }
 }

@@ -318,7 +318,9 @@ mod tests {
     fn reader_wakes_the_loop_for_each_unit() {
         let count = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&count);
-        let wake = move || drop(counter.fetch_add(1, Ordering::Relaxed));
+        let wake = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
         let source = Source::open(Path::new(CLIP), wake).unwrap();
         let first = source.units.recv().unwrap().unwrap();
         assert!(first.starts_group);

@@ -1,9 +1,6 @@
 //! Scenarios: peers with in-memory streams around a relay, every frame delivered at once.
 
 mod downstream;
-mod fetch;
 mod limits;
-mod namespaces;
-mod somebody;
 mod support;
 mod upstream;

@@ -1,0 +1,187 @@
+//! `quic-relay serve`: options in, a socket and a relay out, until a signal ends it.
+//!
+//! No RFC. Everything that can be wrong with the options is found before the socket is opened. On
+//! SIGINT or SIGTERM the sessions get a GOAWAY (draft-18 §10.4) and a moment to leave; a second signal
+//! does not wait.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quic_lite::Time;
+use quic_lite::connection::Event as ConnectionEvent;
+use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
+use quic_lite::io::{Application, Driver, random_seed};
+use quic_lite::tls::ServerTls;
+use quic_relay::moqt::ALPN;
+use quic_relay::serve::RelayConfig;
+use quic_relay::serve::server::{Above, Server, transport};
+
+use crate::args::{Serve, ServeOptions};
+use crate::client::{resolve, setup, tls};
+use crate::credentials::Credentials;
+use crate::error::{Failure, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::report::{Event, Reporter, Served};
+
+/// Runs `quic-relay serve`.
+pub(crate) fn run(serve: Serve) -> Result<()> {
+    let options = ServeOptions::resolve(serve)?;
+    let credentials = credentials(&options)?;
+    let fingerprint = credentials.fingerprint();
+    let above = above(&options)?;
+    let mut reporter = Reporter::open(options.report.as_deref())?;
+    let mut driver = bind(&options, credentials)?;
+    let waker = driver.waker();
+    let interrupt = Interrupt::catch(move || waker.wake())?;
+    for address in driver.local_addresses() {
+        log::info!("listening on {address}, certificate SHA-256 {fingerprint}");
+        reporter.tell(&Event::Listening { address });
+    }
+    let server = Server::new(relay_config(&options), above);
+    let mut daemon = Daemon {
+        server,
+        interrupt,
+        leave_at: None,
+        has_left: false,
+    };
+    driver
+        .run(&mut daemon)
+        .map_err(|error| Failure::new(Kind::Network, format!("the event loop failed: {error}")))?;
+    let counters = daemon.server.counters();
+    log::info!("{counters}");
+    reporter.tell(&Event::Served(Served {
+        forwarded_packets: counters.forwarded_pieces + counters.forwarded_datagrams,
+        fast_path: false,
+    }));
+    Ok(())
+}
+
+/// The relay, and the way it ends.
+struct Daemon {
+    server: Server,
+    interrupt: Interrupt,
+    /// When it ends although not everybody has left.
+    leave_at: Option<Time>,
+    has_left: bool,
+}
+
+impl Application for Daemon {
+    fn on_event(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        handle: Handle,
+        event: ConnectionEvent,
+    ) {
+        self.server.on_event(now, endpoint, handle, event);
+    }
+
+    fn on_tick(&mut self, now: Time, endpoint: &mut Endpoint) {
+        if self.interrupt.is_set() && self.leave_at.is_none() {
+            log::info!("asking {} connections to leave", endpoint.len());
+            self.server.shut_down(now, endpoint, FAREWELL);
+            self.leave_at = Some(now + FAREWELL + FLUSH);
+        }
+        self.server.on_tick(now, endpoint);
+        let is_late = self.leave_at.is_some_and(|at| at <= now);
+        self.has_left = is_late || (self.server.is_done() && endpoint.is_idle());
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        self.server
+            .next_timeout()
+            .into_iter()
+            .chain(self.leave_at)
+            .min()
+    }
+
+    fn is_done(&self) -> bool {
+        self.has_left || self.interrupt.is_urgent()
+    }
+}
+
+fn relay_config(options: &ServeOptions) -> RelayConfig {
+    let default = RelayConfig::default();
+    RelayConfig {
+        cache_bytes: options.cache_bytes.unwrap_or(default.cache_bytes),
+        upstream: options.upstream.as_ref().map(setup),
+        ..default
+    }
+}
+
+fn credentials(options: &ServeOptions) -> Result<Credentials> {
+    match (&options.tls_cert, &options.tls_key, &options.tls_generate) {
+        (Some(cert), Some(key), _) => Credentials::read(cert, key),
+        (_, _, Some(name)) => Credentials::generate(name),
+        _ => Err(Failure::new(Kind::Usage, "QUIC needs a certificate")
+            .advise("give --tls-cert and --tls-key, or for a test --tls-generate localhost")),
+    }
+}
+
+fn above(options: &ServeOptions) -> Result<Option<Above>> {
+    let Some(url) = &options.upstream else {
+        return Ok(None);
+    };
+    Ok(Some(Above {
+        addresses: resolve(url)?,
+        server_name: url.host().to_owned(),
+        tls: tls(options.tls_ca.as_deref(), options.tls_disable_verify)?,
+        transport: Arc::new(transport()),
+    }))
+}
+
+fn bind(options: &ServeOptions, credentials: Credentials) -> Result<Driver> {
+    let tls = ServerTls::new_single(credentials.chain, credentials.key, &[ALPN])
+        // The cipher that the kernel can compute, too, with every client that has it.
+        .and_then(|tls| tls.prefer_chacha20())
+        .map_err(|error| Failure::new(Kind::Certificate, format!("cannot use TLS: {error}")))?;
+    let address = options.bind.unwrap_or_else(default_address);
+    let failed = |error: io::Error| cannot_listen(address, &error);
+    let config = EndpointConfig {
+        server: Some(tls),
+        transport: Arc::new(transport()),
+        ..EndpointConfig::default()
+    };
+    let endpoint = Endpoint::new(config, random_seed().map_err(failed)?);
+    Driver::bind(&[address], endpoint).map_err(failed)
+}
+
+/// All addresses of both families; on a kernel without IPv6, all of IPv4.
+fn default_address() -> SocketAddr {
+    let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    match std::net::UdpSocket::bind(any) {
+        Ok(_) => (Ipv6Addr::UNSPECIFIED, PORT).into(),
+        Err(_) => (Ipv4Addr::UNSPECIFIED, PORT).into(),
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+    let (what, advice) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            "the port is in use",
+            "end its program, or choose another --bind",
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            "the address is not one of this machine",
+            "choose another --bind",
+        ),
+        io::ErrorKind::PermissionDenied => ("not permitted", "choose a port above 1023"),
+        _ => {
+            return Failure::new(
+                Kind::Address,
+                format!("cannot listen on {address}: {error}"),
+            );
+        }
+    };
+    Failure::new(Kind::Address, format!("cannot listen on {address}: {what}")).advise(advice)
+}
+
+const PORT: u16 = 4443;
+
+/// How long sessions may take to leave after GOAWAY.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// And then the last packets to go out.
+const FLUSH: Duration = Duration::from_millis(200);

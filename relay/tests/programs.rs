@@ -1,0 +1,331 @@
+//! serve, publish and subscribe as separate processes, the way the README shows them.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/media/clip.ivf");
+
+/// A running process; it is killed at the end of the test.
+struct Program {
+    child: Child,
+    events: BufReader<ChildStdout>,
+}
+
+impl Program {
+    fn start(words: &[&str]) -> Self {
+        let mut child = program(words)
+            .args(["--report", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program was built");
+        let output = child.stdout.take().expect("standard output is a pipe");
+        Self {
+            child,
+            events: BufReader::new(output),
+        }
+    }
+
+    /// Reads events until one of this name comes.
+    #[track_caller]
+    fn event(&mut self, name: &str) -> Value {
+        let mut line = String::new();
+        while self.events.read_line(&mut line).expect("events are text") > 0 {
+            let event: Value = serde_json::from_str(&line).expect("an event is JSON");
+            if event["event"] == name {
+                return event;
+            }
+            line.clear();
+        }
+        panic!("no {name}: {}", self.said());
+    }
+
+    fn said(&mut self) -> String {
+        let mut text = String::new();
+        let mut pipe = self.child.stderr.take().expect("asked for once");
+        let _ = self.child.kill();
+        pipe.read_to_string(&mut text).expect("messages are text");
+        text
+    }
+
+    #[track_caller]
+    fn ends_well(mut self) {
+        let status = self.child.wait().expect("our own child");
+        assert!(status.success(), "{status}: {}", self.said());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A relay on a free port, and its URL.
+struct Relay {
+    program: Program,
+    url: String,
+}
+
+impl Relay {
+    fn start(words: &[&str]) -> Self {
+        let serve = ["serve", "--bind", "127.0.0.1:0"];
+        let mut program = Program::start(&[&serve[..], words].concat());
+        let listening = program.event("listening");
+        let url = format!(
+            "moqt://{}",
+            listening["address"].as_str().expect("an address")
+        );
+        Self { program, url }
+    }
+
+    fn generated() -> Self {
+        Self::start(&["--tls-generate", "localhost"])
+    }
+
+    /// A client's command line: `command` first, the track and `words` behind.
+    fn client<'a>(&'a self, command: &'a str, words: &[&'a str]) -> Vec<&'a str> {
+        let names = [
+            "--namespace",
+            "live/demo",
+            "--track",
+            "video",
+            "--tls-disable-verify",
+        ];
+        [&[command, self.url.as_str()][..], &names, words].concat()
+    }
+}
+
+/// A directory that is removed at the end of the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("quic-relay-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("the temporary directory is writable");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("a plain name").to_owned()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn program(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quic-relay"));
+    command.args(words).env_remove("RUST_LOG");
+    command
+}
+
+#[track_caller]
+fn same(a: impl AsRef<Path>, b: impl AsRef<Path>) {
+    let (a, b) = (
+        fs::read(a).expect("it was written"),
+        fs::read(b).expect("it was written"),
+    );
+    assert!(a == b, "{} bytes and {} bytes differ", a.len(), b.len());
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn subscriber_that_comes_first_waits_and_gets_the_whole_file() {
+    let (relay, directory) = (Relay::generated(), Directory::new("first"));
+    let out = directory.path("out.ivf");
+    let subscriber = Program::start(&relay.client("subscribe", &["--output", &out]));
+    let publisher = Program::start(&relay.client("publish", &["--rate", "max", CLIP]));
+    publisher.ends_well();
+    subscriber.ends_well();
+    same(out, CLIP);
+}
+
+#[test]
+fn output_to_a_pipe_is_the_file_and_nothing_else() {
+    let relay = Relay::generated();
+    let subscriber = program(&relay.client("subscribe", &[]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program was built");
+    Program::start(&relay.client("publish", &["--rate", "max", CLIP])).ends_well();
+    let output = subscriber.wait_with_output().expect("our own child");
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.stdout == fs::read(CLIP).expect("the clip is there"));
+    assert!(
+        output.stderr.is_empty(),
+        "not silent in a pipe: {}",
+        said(&output)
+    );
+}
+
+#[test]
+fn standard_input_is_published_as_it_comes() {
+    let (relay, directory) = (Relay::generated(), Directory::new("stdin"));
+    let out = directory.path("out");
+    let subscriber = Program::start(&relay.client("subscribe", &["--output", &out]));
+    let mut publisher = Program::start(&relay.client("publish", &["-"]));
+    let mut input = publisher
+        .child
+        .stdin
+        .take()
+        .expect("standard input is a pipe");
+    let text: Vec<u8> = (0..200_000_u32).map(|i| (i % 253) as u8).collect();
+    for part in text.chunks(7000) {
+        input.write_all(part).expect("the publisher reads");
+    }
+    drop(input);
+    publisher.ends_well();
+    subscriber.ends_well();
+    assert!(fs::read(out).expect("it was written") == text);
+}
+
+#[test]
+fn late_subscriber_begins_with_the_newest_group_and_gets_a_playable_file() {
+    let (relay, directory) = (Relay::generated(), Directory::new("late"));
+    let (first, late) = (directory.path("first.ivf"), directory.path("late.ivf"));
+    let watching = Program::start(&relay.client("subscribe", &["--output", &first]));
+    let publisher = Program::start(&relay.client("publish", &[CLIP]));
+    // Two groups and a half of the first subscriber's file: the third is under way.
+    while fs::metadata(&first).map_or(0, |file| file.len()) < 85_000 {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the file of another process grows"
+        )]
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let late_one = Program::start(&relay.client("subscribe", &["--output", &late]));
+    publisher.ends_well();
+    watching.ends_well();
+    late_one.ends_well();
+    same(first, CLIP);
+    let (all, tail) = (
+        fs::read(CLIP).expect("the clip"),
+        fs::read(late).expect("it was written"),
+    );
+    assert_eq!(all[..32], tail[..32], "the file header");
+    assert!(
+        all.ends_with(&tail[32..]) && tail.len() < all.len(),
+        "{} bytes",
+        tail.len()
+    );
+    assert_eq!(tail[32 + 12] & 1, 0, "a key frame comes first");
+}
+
+#[test]
+fn track_can_be_published_again_after_its_end() {
+    let (relay, directory) = (Relay::generated(), Directory::new("again"));
+    for run in ["one", "two"] {
+        let out = directory.path(run);
+        let subscriber = Program::start(&relay.client("subscribe", &["--output", &out]));
+        let publish = relay.client("publish", &["--rate", "max", "--hold", CLIP]);
+        let mut publisher = Program::start(&publish);
+        publisher.event("ready");
+        let mut subscriber = subscriber;
+        subscriber.event("subscribed");
+        writeln!(publisher.child.stdin.as_ref().expect("a pipe"), "go").expect("it waits");
+        publisher.ends_well();
+        subscriber.ends_well();
+        same(out, CLIP);
+    }
+}
+
+#[test]
+fn unknown_track_is_told_with_its_name_and_exit_code() {
+    let relay = Relay::generated();
+    let words = relay.client("subscribe", &["--wait", "0", "--output", "/dev/null"]);
+    let output = program(&words).output().expect("the program was built");
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    assert!(
+        said(&output).contains("nobody publishes live/demo/video"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn certificate_is_checked_unless_told_otherwise() {
+    let directory = Directory::new("ca");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("an address");
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("an address");
+    let path = |name: &str, text: String| {
+        fs::write(directory.path(name), text).expect("the directory is writable");
+        directory.path(name)
+    };
+    let cert = path("cert.pem", made.cert.pem());
+    let key = path("key.pem", made.signing_key.serialize_pem());
+    let other = path("other.pem", other.cert.pem());
+    let relay = Relay::start(&["--tls-cert", &cert, "--tls-key", &key]);
+    let subscribe = |ca: &str| {
+        let names = [
+            "--namespace",
+            "a",
+            "--track",
+            "b",
+            "--wait",
+            "0",
+            "--output",
+            "/dev/null",
+        ];
+        let words = [&["subscribe", &relay.url, "--tls-ca", ca], &names[..]].concat();
+        program(&words).output().expect("the program was built")
+    };
+    assert_eq!(
+        subscribe(&cert).status.code(),
+        Some(7),
+        "trusted, and the track is unknown"
+    );
+    let refused = subscribe(&other);
+    assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
+    assert!(said(&refused).contains("--tls-ca"), "{}", said(&refused));
+}
+
+#[test]
+fn relay_asks_its_upstream_for_what_it_does_not_have() {
+    let directory = Directory::new("chain");
+    let out = directory.path("out.ivf");
+    let origin = Relay::generated();
+    let edge_words = [
+        "--tls-generate",
+        "localhost",
+        "--upstream",
+        &origin.url,
+        "--tls-disable-verify",
+    ];
+    let edge = Relay::start(&edge_words);
+    let mut publisher =
+        Program::start(&origin.client("publish", &["--rate", "max", "--hold", CLIP]));
+    publisher.event("ready");
+    let mut subscriber = Program::start(&edge.client("subscribe", &["--output", &out]));
+    subscriber.event("subscribed");
+    writeln!(publisher.child.stdin.as_ref().expect("a pipe"), "go").expect("it waits");
+    publisher.ends_well();
+    subscriber.ends_well();
+    same(out, CLIP);
+}
+
+#[test]
+fn relay_ends_in_order_when_asked_to_and_tells_what_it_did() {
+    let mut relay = Relay::generated();
+    let pid = i32::try_from(relay.program.child.id()).expect("a process number");
+    kill(Pid::from_raw(pid), Signal::SIGTERM).expect("our own child");
+    let served = relay.program.event("served");
+    assert_eq!(served["forwarded_packets"], 0);
+    relay.program.ends_well();
+}
