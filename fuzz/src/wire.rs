@@ -1,4 +1,4 @@
-//! Properties of `quic_lite::wire`: parsing stays within its input, and what was parsed survives a round trip.
+//! Properties of `quic_lite::wire` (RFC 9000): parsing stays within its input, and what was parsed survives a round trip.
 
 use quic_lite::Side;
 use quic_lite::range_set::RangeSet;

@@ -1,4 +1,4 @@
-//! What the relay keeps of a track: the bytes of its streams, once, and where objects stand in them.
+//! What the relay keeps of a track: the bytes of its streams, once, and where objects stand in them. No RFC.
 //!
 //! A stream is stored as the chunks that came, in any order; subscribers' streams point into the same
 //! bytes. The object boundaries are found as the front closes. Which group may be dropped first is

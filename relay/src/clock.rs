@@ -1,4 +1,4 @@
-//! The wall clock, for the one-way delay: what a publisher writes into an object and a subscriber on
+//! The wall clock (no RFC), for the one-way delay: what a publisher writes into an object and a subscriber on
 //! the same machine compares with. Everything else runs on [`quic_lite::Time`].
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! ⑩ The forwarding decision: a piece of an upstream stream in, the sends for one subscriber out.
+//! ⑩ The forwarding decision: a piece of an upstream stream in, the sends for one subscriber out. Draft §11.4.
 //!
 //! No state but the [`Route`] it is given, no clock, no connection: what to send follows from the
 //! subscription's [`Window`], the stored stream and the news alone. A stream that is forwarded from its

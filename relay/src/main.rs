@@ -1,4 +1,4 @@
-//! `quic-relay`: the program. Arguments in, one command run, one line and an exit code out.
+//! `quic-relay`: the program. Arguments in, one command run, one line and an exit code out. No RFC.
 
 mod args;
 mod assembly;

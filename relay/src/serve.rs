@@ -1,4 +1,4 @@
-//! The relay: publishers on one side, subscribers on the other, every byte stored once between them.
+//! The relay: publishers on one side, subscribers on the other, every byte stored once between them. MOQT draft §9.
 //!
 //! [`Relay`] is sans-IO: it is told what happens on each connection and acts through a [`Network`], which
 //! is an endpoint with sockets in the program and a pair of in-memory streams in tests. One upstream

@@ -1,4 +1,4 @@
-//! The relay's picture of the world: tracks, who publishes them, who takes them.
+//! The relay's picture of the world: tracks, who publishes them, who takes them. MOQT draft §2, §5.
 //!
 //! Only data; what happens to it is in `serve`. Everything is named by small numbers of our own, so
 //! that one part can be changed while another is looked at.

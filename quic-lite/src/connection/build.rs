@@ -351,8 +351,10 @@ impl Connection {
         space
             .received
             .on_packet_sent(draft.with_ack, draft.ack_eliciting);
-        if let SpaceKeys::OneRtt(keys) = &mut space.keys {
-            keys.on_sealed(number, draft.with_ack);
+        if let SpaceKeys::OneRtt(keys) = &mut space.keys
+            && draft.with_ack
+        {
+            keys.on_ack_sent();
         }
         let packet = SentPacket {
             number,

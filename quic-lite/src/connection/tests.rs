@@ -4,7 +4,6 @@ mod chaos;
 mod close;
 mod cost;
 mod datagram;
-mod extras;
 mod handshake;
 mod keys;
 mod migration;

@@ -1,4 +1,4 @@
-//! What the relay has done, for a line of statistics or JSON.
+//! What the relay has done, for a line of statistics or JSON. No RFC.
 
 use core::fmt;
 

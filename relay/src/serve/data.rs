@@ -1,4 +1,4 @@
-//! Objects from publishers: streams and datagrams in, to every subscriber out.
+//! Objects from publishers: streams and datagrams in, to every subscriber out (draft §11).
 
 use core::mem;
 

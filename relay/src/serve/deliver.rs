@@ -1,4 +1,4 @@
-//! Carrying decisions out: subscribers' streams are opened, filled, ended, and given up in time.
+//! Carrying decisions out: subscribers' streams are opened, filled, ended, and given up in time (draft §8).
 
 use core::mem;
 use core::time::Duration;

@@ -1,4 +1,4 @@
-//! The relay above: dialed for each scope that needs it, asked for what nobody here publishes.
+//! The relay above: dialed for each scope that needs it, asked for what nobody here publishes (draft §9).
 
 use core::time::Duration;
 use std::collections::HashMap;

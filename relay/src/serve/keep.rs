@@ -1,4 +1,4 @@
-//! What is kept and for how long: the latest group of each track, and older ones while there is room.
+//! What is kept and for how long: the latest group of each track, and older ones while there is room. No RFC.
 
 use super::Relay;
 use crate::cache::StoredDatagram;

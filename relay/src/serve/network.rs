@@ -1,4 +1,4 @@
-//! What the relay needs of the connections: an endpoint has it, and so have tests.
+//! What the relay needs of the connections: an endpoint has it, and so have tests. No RFC.
 
 use quic_lite::Time;
 use quic_lite::stream::{Chunk, Streams};

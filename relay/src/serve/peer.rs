@@ -1,4 +1,4 @@
-//! What the relay knows of one connection.
+//! What the relay knows of one connection. No RFC.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! The relay on an endpoint: what an event loop drives.
+//! The relay on an endpoint: what an event loop drives. No RFC.
 //!
 //! ```no_run
 //! # fn run(endpoint: quic_lite::endpoint::Endpoint) -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! The relay's timers: each at most once, earliest first.
+//! The relay's timers: each at most once, earliest first. No RFC.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,4 +1,4 @@
-//! For tests: moves the frames of one [`Streams`] to another, all of them at once and in order.
+//! For tests: moves the frames of one [`Streams`] to another, all of them at once and in order. No RFC.
 
 use quic_lite::Time;
 use quic_lite::stream::Streams;
