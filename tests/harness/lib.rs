@@ -16,6 +16,7 @@
 //! here reads a clock, sleeps, or opens a socket, and each run is bounded in virtual time and in steps.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod book;
 pub mod certificates;
 pub mod files;
 pub mod invariants;
