@@ -336,6 +336,13 @@ impl<'a> Stage<'a> {
     }
 }
 
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        // All at once; each is then waited for as it is dropped.
+        self.processes.iter().for_each(Process::terminate);
+    }
+}
+
 impl Directory {
     fn create() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("quic-relay-lab-{}", std::process::id()));

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
@@ -143,21 +143,17 @@ impl Process {
         }
     }
 
-    /// Why it failed: what it said last, and how it ended.
+    /// Why it failed: the line with which it gave up, or how it ended.
     pub(crate) fn failure(&mut self) -> Failure {
-        let status = self.wait(GRACE);
+        let ended = match self.wait(GRACE) {
+            Some(status) => status.to_string(),
+            None => "it is gone".into(),
+        };
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        let last = last.map(|line| line.trim_start_matches("quic-relay: ").to_owned());
-        let ended = match status {
-            Some(status) if status.signal().is_some() => {
-                format!("ended by signal {}", status.signal().unwrap_or_default())
-            }
-            Some(status) => format!("ended with {}", status.code().unwrap_or_default()),
-            None => "gone".into(),
-        };
-        let reason = last.unwrap_or(ended);
+        let mut lines = text.lines().rev();
+        let reason = lines.find_map(|line| line.strip_prefix("quic-relay: "));
+        let reason = reason.map_or(ended, str::to_owned);
         Failure::new(Kind::Result, format!("the {} failed: {reason}", self.name))
     }
 
