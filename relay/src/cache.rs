@@ -76,27 +76,22 @@ impl StreamStore {
         self.chunks.insert(offset, chunk);
         let first = seen.len();
         self.scan(seen)?;
-        for scanned in &seen[first..] {
-            match scanned {
-                Scanned::Started(span) => {
-                    self.cost += OBJECT_COST;
-                    self.objects.push(Placed {
-                        span: *span,
-                        since: now,
-                    });
-                }
-                Scanned::Measured(span) => {
-                    if let Some(last) = self.objects.last_mut() {
-                        last.span = *span;
-                    }
-                }
-                Scanned::Status(..) => {}
-            }
-        }
+        seen[first..].iter().for_each(|seen| self.note(now, seen));
         if self.dropped {
             self.forget_bytes();
         }
         Ok(())
+    }
+
+    fn note(&mut self, since: Time, scanned: &Scanned) {
+        match (scanned, self.objects.last_mut()) {
+            (Scanned::Started(span), _) => {
+                self.cost += OBJECT_COST;
+                self.objects.push(Placed { span: *span, since });
+            }
+            (Scanned::Measured(span), Some(last)) => last.span = *span,
+            _ => {}
+        }
     }
 
     fn scan(&mut self, seen: &mut Vec<Scanned>) -> Result<(), MoqtError> {

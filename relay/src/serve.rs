@@ -9,12 +9,15 @@
 //! Promise: no peer can make it panic or hold more than [`RelayConfig`] allows; what one subscriber does
 //! or fails to do changes nothing for another.
 
+mod config;
 mod counters;
 mod data;
 mod deliver;
 mod dial;
 mod downstream;
+mod ending;
 mod fetch;
+mod found;
 mod keep;
 mod namespaces;
 mod network;
@@ -22,6 +25,7 @@ mod offers;
 mod peer;
 pub mod server;
 mod timers;
+mod updates;
 mod upstream;
 
 #[cfg(test)]
@@ -34,6 +38,7 @@ use quic_lite::Time;
 use quic_lite::stream::{Chunk, StreamEvent, Streams};
 use quic_lite::wire::stream_id::{Dir, Side};
 
+pub use config::RelayConfig;
 pub use counters::Counters;
 pub use network::{Context, Network};
 
@@ -45,61 +50,11 @@ use crate::session::{Ended, RequestId, Session, SessionConfig, SessionError, Ses
 use crate::track::{
     PeerId, Scope, Stream, StreamKey, Subscription, SubscriptionId, Track, TrackId, TrackKey,
 };
+use config::own_setup;
 use dial::Dials;
 use namespaces::Registry;
 use peer::{Peer, Task};
 use timers::{Timer, Timers};
-
-/// What the relay may use.
-#[derive(Clone, Debug)]
-pub struct RelayConfig {
-    /// Bytes kept of all tracks together; the latest group of a track goes last.
-    pub cache_bytes: usize,
-    /// Bytes kept of one group.
-    pub group_bytes: usize,
-    /// Bytes that may wait for one subscriber before its oldest groups are given up.
-    pub max_pending: u64,
-    /// The longest RENDEZVOUS_TIMEOUT that is granted.
-    pub max_rendezvous: Duration,
-    /// How long subscribers wait for a publisher that was lost.
-    pub publisher_grace: Duration,
-    /// How long a track without subscribers is still taken from its publisher.
-    pub linger: Duration,
-    /// How long a publisher may take to answer a SUBSCRIBE.
-    pub ask_timeout: Duration,
-    /// How long after PUBLISH_DONE streams may come.
-    pub done_timeout: Duration,
-    /// How long a FETCH waits for objects that are on their way.
-    pub fetch_wait: Duration,
-    /// Tracks known at a time.
-    pub max_tracks: usize,
-    /// Requests one peer may have open.
-    pub max_requests: usize,
-    /// Namespaces told of in answer to one SUBSCRIBE_NAMESPACE.
-    pub max_namespaces: usize,
-    /// What to say to the relay above, if there is one: its path, tokens.
-    pub upstream: Option<Setup>,
-}
-
-impl Default for RelayConfig {
-    fn default() -> Self {
-        Self {
-            cache_bytes: 256 << 20,
-            group_bytes: 32 << 20,
-            max_pending: 8 << 20,
-            max_rendezvous: Duration::from_secs(30),
-            publisher_grace: Duration::from_secs(3),
-            linger: Duration::from_secs(5),
-            ask_timeout: Duration::from_secs(10),
-            done_timeout: Duration::from_secs(2),
-            fetch_wait: Duration::from_secs(1),
-            max_tracks: 65_536,
-            max_requests: 4096,
-            max_namespaces: 4096,
-            upstream: None,
-        }
-    }
-}
 
 /// The relay.
 #[derive(Debug)]
@@ -370,8 +325,8 @@ impl Relay {
         for subscription in entry.subscriptions.values() {
             self.forget_subscription(cx, *subscription);
         }
-        for (stream, key) in entry.incoming {
-            self.on_source_lost(cx, key, (peer, stream));
+        for key in entry.incoming.into_values() {
+            self.on_source_lost(cx, key);
         }
         for (id, task) in entry.tasks {
             match task {
@@ -540,13 +495,5 @@ impl Relay {
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
-    }
-}
-
-/// What we say of ourselves.
-fn own_setup() -> Setup {
-    Setup {
-        implementation: Some(b"quic-relay".to_vec()),
-        ..Setup::default()
     }
 }

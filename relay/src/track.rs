@@ -222,6 +222,8 @@ pub struct Waiting {
     pub subscribe: Option<Parameters>,
     /// Until when it may wait for a publisher to appear.
     pub until: Option<Time>,
+    /// REQUEST_UPDATEs that came meanwhile; the answer to the request goes first.
+    pub updates: u32,
 }
 
 /// A kept group.
@@ -333,6 +335,8 @@ pub struct FetchJob {
     pub priority: u8,
     /// Until when it waits for objects that are on their way.
     pub until: Time,
+    /// REQUEST_UPDATEs that came meanwhile; the answer to the request goes first.
+    pub updates: u32,
 }
 
 /// The priority of a data stream: the subscriber's first, then the publisher's, then the group order

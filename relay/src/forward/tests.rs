@@ -63,9 +63,10 @@ impl Received {
                     let offset = usize::try_from(offset).expect("small");
                     self.bytes
                         .resize(self.bytes.len().max(offset + chunk.len()), None);
-                    for (slot, byte) in self.bytes[offset..].iter_mut().zip(chunk.iter()) {
-                        assert_eq!(slot.replace(*byte), None, "written once");
-                    }
+                    let slots = self.bytes[offset..].iter_mut().zip(chunk.iter());
+                    let fresh =
+                        |(slot, byte): (&mut Option<u8>, &u8)| slot.replace(*byte).is_none();
+                    assert_eq!(slots.map(fresh).filter(|fresh| *fresh).count(), chunk.len());
                 }
                 Send::Finish(size) => {
                     assert!(self.size.replace(size).is_none_or(|old| old == size))

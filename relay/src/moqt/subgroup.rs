@@ -204,6 +204,21 @@ pub const MAX_PROPERTIES_LEN: usize = 65_535;
 impl<'a> Object<'a> {
     /// Parses a whole object; `previous` is the ID of the one before it on the stream.
     pub fn parse(i: &'a [u8], properties: bool, previous: Option<u64>) -> PResult<'a, Self> {
+        let (i, (object, len)) = Self::parse_head(i, properties, previous)?;
+        if len == 0 {
+            return Ok((i, object));
+        }
+        let (i, payload) = take(i, usize::try_from(len).unwrap_or(usize::MAX))?;
+        let body = Body::Payload(payload);
+        Ok((i, Self { body, ..object }))
+    }
+
+    /// Parses an object up to its payload, which is left out; the length of the payload.
+    pub fn parse_head(
+        i: &'a [u8],
+        properties: bool,
+        previous: Option<u64>,
+    ) -> PResult<'a, (Self, u64)> {
         let (i, delta) = vi64(i)?;
         let Some(id) = object_id(previous, delta) else {
             return MoqtError::violation("object ID beyond 2^64-1").fail();
@@ -214,30 +229,17 @@ impl<'a> Object<'a> {
             (i, &[][..])
         };
         let (i, len) = vi64(i)?;
-        if len == 0 {
-            let (i, number) = vi64(i)?;
-            let body = status(number).map_err(nom::Err::Failure)?;
-            if number != 0 && !properties.is_empty() {
-                return MoqtError::violation("properties on an object that is not normal").fail();
-            }
-            return Ok((
-                i,
-                Self {
-                    id,
-                    properties,
-                    body,
-                },
-            ));
+        let (i, number) = if len == 0 { vi64(i)? } else { (i, 0) };
+        let body = status(number).map_err(nom::Err::Failure)?;
+        if number != 0 && !properties.is_empty() {
+            return MoqtError::violation("properties on an object that is not normal").fail();
         }
-        let (i, payload) = take(i, usize::try_from(len).unwrap_or(usize::MAX))?;
-        Ok((
-            i,
-            Self {
-                id,
-                properties,
-                body: Body::Payload(payload),
-            },
-        ))
+        let object = Self {
+            id,
+            properties,
+            body,
+        };
+        Ok((i, (object, len)))
     }
 
     /// Appends the object; `properties` and `previous` as in [`Self::parse`].

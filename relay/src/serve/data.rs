@@ -115,27 +115,38 @@ impl Relay {
             stream.store.finish(cx.now, size);
             Some(size)
         });
-        loop {
-            let read = self.with(cx, peer, |session, streams| session.read(streams, id));
-            match read {
-                Some(Data::Chunk { offset, chunk }) => {
-                    if let Err(error) = self.on_piece(cx, key, offset, &chunk) {
-                        self.on_malformed(cx, peer, key, error);
-                        return;
-                    }
-                }
-                Some(Data::Blocked) | None => break,
-                Some(Data::Finished) => break,
-                Some(Data::Reset(code)) => {
-                    self.on_source_reset(cx, key, code);
-                    return;
-                }
+        match self.read_pieces(cx, peer, (id, key)) {
+            Ok(None) => {}
+            Ok(Some(code)) => {
+                self.on_source_reset(cx, key, code);
+                return;
+            }
+            Err(error) => {
+                self.on_malformed(cx, peer, key, error);
+                return;
             }
         }
         if let Some(size) = news {
             self.announce(cx, key, News::End(size));
         }
         self.settle_source(cx, peer, key);
+    }
+
+    /// Reads what is there; the publisher's code when it has reset the stream.
+    fn read_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: PeerId,
+        (id, key): (StreamId, StreamKey),
+    ) -> Result<Option<u64>, MoqtError> {
+        loop {
+            let read = self.with(cx, peer, |session, streams| session.read(streams, id));
+            match read {
+                Some(Data::Chunk { offset, chunk }) => self.on_piece(cx, key, offset, &chunk)?,
+                Some(Data::Reset(code)) => return Ok(Some(code)),
+                Some(Data::Blocked | Data::Finished) | None => return Ok(None),
+            }
+        }
     }
 
     fn on_piece(
@@ -254,17 +265,13 @@ impl Relay {
     }
 
     /// The publisher of a stream is gone or replaced.
-    pub(super) fn on_source_lost(
-        &mut self,
-        cx: &mut Context<'_>,
-        key: StreamKey,
-        source: (PeerId, StreamId),
-    ) {
-        if self
-            .streams
-            .get(&key)
-            .is_some_and(|stream| stream.source == source && !stream.store.is_over())
-        {
+    pub(super) fn on_source_lost(&mut self, cx: &mut Context<'_>, key: StreamKey) {
+        let Some(stream) = self.streams.get(&key) else {
+            return;
+        };
+        if stream.store.is_over() {
+            self.source_over(stream.track, key);
+        } else {
             self.on_source_reset(cx, key, ResetCode::CANCELLED.0);
         }
     }

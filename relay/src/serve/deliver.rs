@@ -222,25 +222,16 @@ impl Relay {
 
     /// Streams that waited for credit may open.
     pub(super) fn open_blocked(&mut self, cx: &mut Context<'_>, peer: PeerId) {
-        while let Some((key, id)) = self
-            .peers
-            .get_mut(&peer)
-            .and_then(|peer| peer.blocked.pop_front())
-        {
-            let openable = cx
-                .net
-                .streams(peer)
-                .map_or(0, |streams| streams.openable(Dir::Uni));
+        while let Some(next) = self.peers.get(&peer).and_then(|it| it.blocked.front()) {
+            let (key, id) = *next;
+            let openable = cx.net.streams(peer).map_or(0, |it| it.openable(Dir::Uni));
             if openable == 0 {
-                if let Some(entry) = self.peers.get_mut(&peer) {
-                    entry.blocked.push_front((key, id));
-                }
                 // A refusal is what makes the transport tell of new credit.
-                let _ = cx
-                    .net
-                    .streams(peer)
-                    .and_then(|streams| streams.open(Dir::Uni));
+                let _ = cx.net.streams(peer).and_then(|it| it.open(Dir::Uni));
                 return;
+            }
+            if let Some(entry) = self.peers.get_mut(&peer) {
+                entry.blocked.pop_front();
             }
             if self.subscriptions.get(&id).is_some_and(|it| it.forward) {
                 self.listen(cx, key, id);
@@ -261,7 +252,7 @@ impl Relay {
     }
 
     /// Stops sending one stream to one subscriber.
-    fn give_stream_up(
+    pub(super) fn give_stream_up(
         &mut self,
         cx: &mut Context<'_>,
         peer: PeerId,

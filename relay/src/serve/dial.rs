@@ -3,9 +3,10 @@
 use core::time::Duration;
 use std::collections::HashMap;
 
+use super::config::own_setup;
 use super::peer::Task;
 use super::timers::Timer;
-use super::{Context, Relay, own_setup};
+use super::{Context, Relay};
 use crate::moqt::message::NamespaceRequest;
 use crate::moqt::{CloseCode, Message, MoqtError, Namespace, Parameters, Setup};
 use crate::track::{PeerId, Scope, TrackId, Upstream};

@@ -8,8 +8,7 @@ use super::{Context, Relay};
 use crate::forward::Window;
 use crate::moqt::message::{PublishDone, RequestError, RequestOk, Subscribe, SubscribeOk};
 use crate::moqt::{
-    DoneCode, Filter, GroupOrder, Location, Message, Parameters, Properties, RequestErrorCode,
-    ResetCode, key_value,
+    DoneCode, Filter, GroupOrder, Message, Parameters, RequestErrorCode, ResetCode, key_value,
 };
 use crate::session::RequestId;
 use crate::track::{
@@ -96,6 +95,7 @@ impl Relay {
                 request,
                 subscribe,
                 until,
+                updates: 0,
             });
         }
         if self.tracks.get(&track_id).is_some_and(Track::is_live) {
@@ -219,6 +219,7 @@ impl Relay {
             properties,
         });
         if self.send(cx, waiting.peer, waiting.request, &ok) {
+            self.answer_updates(cx, (waiting.peer, waiting.request), waiting.updates);
             self.attach(cx, subscription);
             self.after_establishing(cx, subscription);
         }
@@ -340,93 +341,6 @@ impl Relay {
         }
     }
 
-    /// A REQUEST_UPDATE (draft §10.9).
-    pub(super) fn on_update(
-        &mut self,
-        cx: &mut Context<'_>,
-        (peer, id): (PeerId, RequestId),
-        task: Option<Task>,
-        parameters: Parameters,
-    ) {
-        let largest = match task {
-            Some(Task::Subscription(subscription)) => {
-                self.update_subscription(cx, subscription, &parameters)
-            }
-            Some(Task::NamespaceWatch | Task::TracksWatch) => {
-                self.update_watch(cx, (peer, id), parameters);
-                return;
-            }
-            Some(Task::Waiting(track)) => {
-                self.update_waiting(track, (peer, id), &parameters);
-                None
-            }
-            _ => None,
-        };
-        let parameters = Parameters {
-            largest_object: largest,
-            ..Parameters::default()
-        };
-        let ok = Message::RequestOk(RequestOk {
-            parameters,
-            properties: Properties::default(),
-        });
-        self.send(cx, peer, id, &ok);
-    }
-
-    fn update_waiting(
-        &mut self,
-        track: TrackId,
-        from: (PeerId, RequestId),
-        parameters: &Parameters,
-    ) {
-        let waiting = self
-            .tracks
-            .get_mut(&track)
-            .map(|track| track.waiting.iter_mut());
-        let found = waiting.and_then(|mut all| all.find(|it| (it.peer, it.request) == from));
-        if let Some(asked) = found.and_then(|it| it.subscribe.as_mut()) {
-            merge(asked, parameters);
-        }
-    }
-
-    fn update_subscription(
-        &mut self,
-        cx: &mut Context<'_>,
-        id: SubscriptionId,
-        parameters: &Parameters,
-    ) -> Option<Location> {
-        let subscription = self.subscriptions.get_mut(&id)?;
-        let track = self.tracks.get(&subscription.track)?;
-        let (track_id, largest) = (subscription.track, track.largest);
-        let before = subscription.forward;
-        merge(&mut subscription.parameters, parameters);
-        subscription.timeouts = track.timeouts(&subscription.parameters);
-        subscription.priority = parameters
-            .subscriber_priority
-            .unwrap_or(subscription.priority);
-        if let Some(filter) = parameters.subscription_filter {
-            subscription.filter = Some(filter);
-            subscription.window = Window::new(Some(filter), largest);
-        }
-        subscription.forward = parameters.forward.unwrap_or(before);
-        match (before, subscription.forward) {
-            (false, true) => {
-                // Draft §5.1: this is where it joins; an unfiltered one gets the latest group, too.
-                subscription.joined_at = largest;
-                if subscription.accepted {
-                    self.attach(cx, id);
-                }
-            }
-            // Draft §11.4.3: streams that miss objects are reset.
-            (true, false) => self.drop_streams(cx, id, ResetCode::CANCELLED),
-            _ => {}
-        }
-        if let Some(wish) = parameters.new_group_request {
-            self.wish_group(cx, track_id, wish);
-        }
-        largest
-    }
-
     /// Ends a subscription: with PUBLISH_DONE when there is a reason, silently when the peer ended it.
     pub(super) fn end_subscription(
         &mut self,
@@ -486,18 +400,4 @@ impl Relay {
             _ => self.timers.set(Timer::Linger(id), now + self.config.linger),
         }
     }
-}
-
-/// Draft §10.9: what an update does not mention stays as it is.
-fn merge(into: &mut Parameters, update: &Parameters) {
-    into.object_delivery_timeout = update
-        .object_delivery_timeout
-        .or(into.object_delivery_timeout);
-    into.subgroup_delivery_timeout = update
-        .subgroup_delivery_timeout
-        .or(into.subgroup_delivery_timeout);
-    into.forward = update.forward.or(into.forward);
-    into.subscriber_priority = update.subscriber_priority.or(into.subscriber_priority);
-    into.subscription_filter = update.subscription_filter.or(into.subscription_filter);
-    into.new_group_request = update.new_group_request.or(into.new_group_request);
 }

@@ -6,30 +6,19 @@
 use quic_lite::stream::Chunk;
 use quic_lite::wire::stream_id::Dir;
 
+use super::found::{Found, put};
 use super::peer::{Outgoing, Task};
 use super::timers::Timer;
 use super::{Context, Relay};
 use crate::cache::StreamStore;
-use crate::moqt::datagram::ObjectDatagram;
-use crate::moqt::fetch_object::{FetchContext, FetchItem, FetchObject, put_header};
+use crate::moqt::fetch_object::{FetchContext, FetchItem, put_header};
 use crate::moqt::message::{Fetch, FetchOk, FetchRange};
-use crate::moqt::scanner::ObjectSpan;
-use crate::moqt::subgroup::{Body, Object};
 use crate::moqt::{GroupOrder, Location, Message, Parameters, RequestErrorCode};
 use crate::session::RequestId;
 use crate::track::{FetchJob, PeerId, Track, TrackId, TrackKey, stream_priority};
 
 /// A refusal.
 type Refusal = (RequestErrorCode, &'static str);
-
-/// An object that can be sent.
-struct Found {
-    location: Location,
-    subgroup: Option<u64>,
-    priority: u8,
-    properties: Vec<u8>,
-    payload: Vec<Chunk>,
-}
 
 /// FETCHes of one track that may wait at a time.
 const MAX_WAITING: usize = 1024;
@@ -50,21 +39,19 @@ impl Relay {
                 return;
             }
         };
-        let Some(entry) = self
-            .tracks
-            .get_mut(&track)
-            .filter(|track| track.fetches.len() < MAX_WAITING)
-        else {
-            self.refuse(
-                cx,
-                peer,
-                id,
-                RequestErrorCode::EXCESSIVE_LOAD,
-                "too many FETCHes",
-            );
+        let entry = self.tracks.get_mut(&track);
+        let Some(entry) = entry.filter(|track| track.fetches.len() < MAX_WAITING) else {
+            let code = RequestErrorCode::EXCESSIVE_LOAD;
+            self.refuse(cx, peer, id, code, "too many FETCHes");
             return;
         };
         let (end, told_end) = clip(end, entry.largest.unwrap_or_default());
+        if end < start {
+            // A publisher that started again has published less than its predecessor.
+            let code = RequestErrorCode::INVALID_RANGE;
+            self.refuse(cx, peer, id, code, "nothing published in the range");
+            return;
+        }
         let until = match message.parameters.fill_timeout {
             Some(ms) => cx.now + core::time::Duration::from_millis(ms).min(self.config.fetch_wait),
             None => cx.now + self.config.fetch_wait,
@@ -78,6 +65,7 @@ impl Relay {
             order: message.parameters.group_order.unwrap_or_default(),
             priority: message.parameters.subscriber_priority.unwrap_or(128),
             until,
+            updates: 0,
         });
         self.task(peer, id, Task::Fetch(track));
         self.progress_fetches(cx, track);
@@ -178,6 +166,7 @@ impl Relay {
             track
                 .fetches
                 .retain(|job| (job.peer, job.request) != (peer, request));
+            self.drop_if_unwanted(id);
         }
     }
 
@@ -219,65 +208,56 @@ impl Relay {
             .filter_map(|key| self.streams.get(key))
             .any(|stream| is_arriving(&stream.store, job));
         // The last object was told of, so it is here or on its way.
-        let last = self
-            .find(track, job.end.group)
-            .iter()
-            .any(|found| found.location >= job.end);
-        last && !arriving
+        !arriving && self.has_from(track, job.end)
+    }
+
+    /// Whether an object at or after this location is complete, in its group.
+    fn has_from(&self, track: &Track, location: Location) -> bool {
+        let Some(group) = track.groups.get(&location.group) else {
+            return false;
+        };
+        let has = |store: &StreamStore| {
+            let span = store.object_from(location.object);
+            span.is_some_and(|span| store.has(&span))
+        };
+        let mut streams = group.streams.iter().filter_map(|key| self.streams.get(key));
+        let mut datagrams = group.datagrams.iter();
+        streams.any(|stream| has(&stream.store)) || datagrams.any(|it| it.location >= location)
     }
 
     fn answer_fetch(&mut self, cx: &mut Context<'_>, id: TrackId, job: &FetchJob) {
-        if let Some(entry) = self.peers.get_mut(&job.peer) {
-            entry.tasks.remove(&job.request);
+        let (peer, request) = (job.peer, job.request);
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.tasks.remove(&request);
         }
-        let Some(track) = self.tracks.get(&id) else {
+        let (ok, pieces) = match self.fetch_answer(id, job) {
+            Ok(answer) => answer,
+            Err((code, reason)) => {
+                self.refuse(cx, peer, request, code, reason);
+                return;
+            }
+        };
+        let stream = cx.net.streams(peer).and_then(|it| it.open(Dir::Uni));
+        let Some(stream) = stream else {
+            let code = RequestErrorCode::EXCESSIVE_LOAD;
+            self.refuse(cx, peer, request, code, "no stream credit");
             return;
         };
-        let pieces = self.fetch_answer(track, job);
-        let Some(pieces) = pieces else {
-            let code = RequestErrorCode::INVALID_RANGE;
-            self.refuse(cx, job.peer, job.request, code, "not in the cache");
-            return;
-        };
-        let ended = track
-            .ended_at
-            .is_some_and(|end| end <= job.end.next_object());
-        let ok = Message::FetchOk(FetchOk {
-            end_of_track: ended,
-            end: job.told_end,
-            parameters: Parameters::default(),
-            properties: track.properties.clone(),
+        self.send(cx, peer, request, &Message::FetchOk(ok));
+        self.answer_updates(cx, (peer, request), job.updates);
+        self.with(cx, peer, |session, streams| {
+            session.finish(streams, request)
         });
-        let Some(stream) = cx
-            .net
-            .streams(job.peer)
-            .and_then(|streams| streams.open(Dir::Uni))
-        else {
-            self.refuse(
-                cx,
-                job.peer,
-                job.request,
-                RequestErrorCode::EXCESSIVE_LOAD,
-                "no stream credit",
-            );
-            return;
-        };
-        self.send(cx, job.peer, job.request, &ok);
-        self.with(cx, job.peer, |session, streams| {
-            session.finish(streams, job.request)
-        });
-        if let Some(streams) = cx.net.streams(job.peer) {
-            let _ = streams.set_priority(
-                stream,
-                stream_priority(job.priority, 128, GroupOrder::Ascending, 0),
-            );
+        if let Some(streams) = cx.net.streams(peer) {
+            let priority = stream_priority(job.priority, 128, GroupOrder::Ascending, 0);
+            let _ = streams.set_priority(stream, priority);
             for piece in pieces {
                 self.counters.forwarded_bytes += piece.len() as u64;
                 let _ = streams.write_chunk(stream, piece);
             }
             let _ = streams.finish(stream);
         }
-        if let Some(entry) = self.peers.get_mut(&job.peer) {
+        if let Some(entry) = self.peers.get_mut(&peer) {
             let out = Outgoing {
                 track: id,
                 group: u64::MAX,
@@ -287,150 +267,71 @@ impl Relay {
             entry.outgoing.insert(stream, out);
         }
         self.counters.fetches += 1;
-        for group in job.start.group..=job.end.group.min(job.start.group.saturating_add(64)) {
-            if self
-                .tracks
-                .get(&id)
-                .is_some_and(|track| track.groups.contains_key(&group))
-            {
-                self.touch(id, group);
-            }
-        }
-        self.shed(cx, job.peer);
+        self.touch_range(id, job);
+        self.shed(cx, peer);
     }
 
-    /// All of the fetch stream, in pieces; `None` when nothing of the range is kept.
-    fn fetch_answer(&self, track: &Track, job: &FetchJob) -> Option<Vec<Chunk>> {
-        let mut groups: Vec<u64> = track
-            .groups
-            .range(job.start.group..=job.end.group)
-            .map(|(id, _)| *id)
-            .collect();
-        let ascending = job.order == GroupOrder::Ascending;
-        if !ascending {
-            groups.reverse();
+    fn touch_range(&mut self, id: TrackId, job: &FetchJob) {
+        let groups: Vec<u64> = self
+            .tracks
+            .get(&id)
+            .map(|track| track.groups.range(job.start.group..=job.end.group))
+            .map(|groups| groups.map(|(group, _)| *group).collect())
+            .unwrap_or_default();
+        for group in groups {
+            self.touch(id, group);
         }
-        let mut head = Vec::new();
+    }
+
+    /// FETCH_OK and all of the fetch stream, in pieces.
+    fn fetch_answer(&self, id: TrackId, job: &FetchJob) -> Result<(FetchOk, Vec<Chunk>), Refusal> {
+        let none = (RequestErrorCode::INVALID_RANGE, "not in the cache");
+        let track = self.tracks.get(&id).ok_or(none)?;
+        let mut found = self.in_range(track, job);
+        let (Some(first), Some(last)) = (found.first(), found.last()) else {
+            return Err(none);
+        };
+        let (first, last) = (first.location, last.location);
+        let bytes: usize = found.iter().map(Found::payload_len).sum();
+        if bytes as u64 > self.config.max_pending {
+            return Err((RequestErrorCode::EXCESSIVE_LOAD, "range too large"));
+        }
+        let (mut head, mut pieces) = (Vec::new(), Vec::new());
         put_header(&mut head, job.request.0);
         let mut context = FetchContext::new(job.order);
-        let (mut pieces, mut any, mut last) = (Vec::new(), false, None);
-        for group in groups {
-            for found in self.find(track, group) {
-                if found.location < job.start || found.location > job.end {
-                    continue;
-                }
-                if let Some(before) = unknown_before(any, job, found.location).filter(|_| ascending)
-                {
-                    context.encode(&FetchItem::Unknown(before), &mut head);
-                }
-                any = true;
-                last = Some(found.location);
-                put(&mut context, &found, &mut head, &mut pieces);
-            }
+        let ascending = job.order == GroupOrder::Ascending;
+        if ascending && first.group > job.start.group {
+            // Earlier groups were asked for, and nothing is known of them.
+            let before = Location::new(first.group - 1, u64::MAX);
+            context.encode(&FetchItem::Unknown(before), &mut head);
         }
-        if ascending && any && last.is_some_and(|last| last < job.end) && job.told_end.object != 0 {
+        if !ascending {
+            found.sort_by_key(|it| (core::cmp::Reverse(it.location.group), it.location.object));
+        }
+        for object in &found {
+            put(&mut context, object, &mut head, &mut pieces);
+        }
+        if ascending && last < job.end && job.told_end.object != 0 {
             context.encode(&FetchItem::Unknown(job.end), &mut head);
         }
         pieces.push(Chunk::from(head));
-        any.then_some(pieces)
-    }
-
-    /// The complete objects of a group, by ID.
-    fn find(&self, track: &Track, group: u64) -> Vec<Found> {
-        let Some(kept) = track.groups.get(&group) else {
-            return Vec::new();
+        let ended = track.ended_at;
+        let ok = FetchOk {
+            end_of_track: ended.is_some_and(|end| end <= job.end.next_object()),
+            end: job.told_end,
+            parameters: Parameters::default(),
+            properties: track.properties.clone(),
         };
-        let default_priority = track.properties.default_priority();
-        let mut found = Vec::new();
-        for store in kept
-            .streams
-            .iter()
-            .filter_map(|key| self.streams.get(key))
-            .map(|stream| &stream.store)
-        {
-            let priority = store
-                .header()
-                .publisher_priority
-                .unwrap_or(default_priority);
-            let objects = store
-                .objects()
-                .iter()
-                .filter(|placed| store.has(&placed.span));
-            found.extend(objects.filter_map(|placed| object(store, &placed.span, priority)));
-        }
-        for datagram in &kept.datagrams {
-            if let Ok(Some(object)) = ObjectDatagram::parse_all(&datagram.bytes)
-                && let Body::Payload(payload) = object.body
-            {
-                found.push(Found {
-                    location: object.location,
-                    subgroup: None,
-                    priority: object.publisher_priority.unwrap_or(default_priority),
-                    properties: object.properties.to_vec(),
-                    payload: vec![Chunk::from(payload)],
-                });
-            }
-        }
-        found.sort_by_key(|found| found.location);
-        found.dedup_by_key(|found| found.location);
-        found
+        Ok((ok, pieces))
     }
-}
 
-/// A stored object, its payload still in the chunks it came in.
-fn object(store: &StreamStore, span: &ObjectSpan, priority: u8) -> Option<Found> {
-    let end = span.end?;
-    // Whatever stands before the payload: an ID, properties, a length.
-    let all = store.bytes(span.start, end)?;
-    let (rest, object) = Object::parse(&all, store.header().properties, None).ok()?;
-    let Body::Payload(payload) = object.body else {
-        return None;
-    };
-    let payload_start = end - rest.len() as u64 - payload.len() as u64;
-    let mut chunks = Vec::new();
-    let mut left = payload.len();
-    for (_, chunk) in store.pieces_from(payload_start) {
-        let piece = chunk.slice(0..left);
-        left -= piece.len();
-        chunks.push(piece);
-        if left == 0 {
-            break;
-        }
+    /// The complete objects of a range, in order.
+    fn in_range(&self, track: &Track, job: &FetchJob) -> Vec<Found> {
+        let groups = track.groups.range(job.start.group..=job.end.group);
+        let objects = groups.flat_map(|(group, _)| self.find(track, *group));
+        let wanted = job.start..=job.end;
+        objects.filter(|it| wanted.contains(&it.location)).collect()
     }
-    Some(Found {
-        location: Location::new(store.header().group_id, span.id),
-        subgroup: store.subgroup_id(),
-        priority,
-        properties: object.properties.to_vec(),
-        payload: chunks,
-    })
-}
-
-/// Appends an object; payloads are shared, what is ours is collected in `head`.
-fn put(context: &mut FetchContext, found: &Found, head: &mut Vec<u8>, pieces: &mut Vec<Chunk>) {
-    let object = FetchObject {
-        location: found.location,
-        subgroup: found.subgroup,
-        priority: found.priority,
-        properties: &found.properties,
-        payload: &[],
-    };
-    let len: usize = found.payload.iter().map(|chunk| chunk.len()).sum();
-    context.encode_head(&object, len as u64, head);
-    pieces.push(Chunk::from(core::mem::take(head)));
-    pieces.extend(
-        found
-            .payload
-            .iter()
-            .filter(|chunk| !chunk.is_empty())
-            .cloned(),
-    );
-}
-
-/// The last location before the first object that is kept, when earlier groups were asked for: nothing
-/// is known of them.
-fn unknown_before(any: bool, job: &FetchJob, first: Location) -> Option<Location> {
-    (!any && first.group > job.start.group).then(|| Location::new(first.group - 1, u64::MAX))
 }
 
 /// Whether a stream has begun an object of the range that is not complete, or is still to begin some.

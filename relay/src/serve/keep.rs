@@ -2,7 +2,7 @@
 
 use super::Relay;
 use crate::cache::StoredDatagram;
-use crate::track::{Group, StreamKey, TrackId};
+use crate::track::{Group, StreamKey, Track, TrackId};
 
 /// What a stream costs beside its chunks and objects.
 const STREAM_COST: usize = 1024;
@@ -116,22 +116,24 @@ impl Relay {
                 self.evict(id, group);
             }
         }
-        // Only latest groups are left. They go, too, before memory does; tracks nobody takes go first.
         if self.cost > self.config.cache_bytes.saturating_mul(2) {
-            let mut latest: Vec<(bool, TrackId, u64)> = self
-                .tracks
-                .iter()
-                .filter_map(|(id, track)| {
-                    Some((!track.is_unwanted(), *id, *track.groups.last_key_value()?.0))
-                })
-                .collect();
-            latest.sort_unstable();
-            for (_, id, group) in latest {
-                if self.cost <= self.config.cache_bytes {
-                    break;
-                }
-                self.evict(id, group);
+            self.drop_latest();
+        }
+    }
+
+    /// Only latest groups are left. They go, too, before memory does; those of tracks nobody takes first.
+    fn drop_latest(&mut self) {
+        let group = |(id, track): (&TrackId, &Track)| {
+            let (group, _) = track.groups.last_key_value()?;
+            Some((!track.is_unwanted(), *id, *group))
+        };
+        let mut latest: Vec<(bool, TrackId, u64)> = self.tracks.iter().filter_map(group).collect();
+        latest.sort_unstable();
+        for (_, id, group) in latest {
+            if self.cost <= self.config.cache_bytes {
+                return;
             }
+            self.evict(id, group);
         }
     }
 

@@ -117,6 +117,13 @@ impl Registry {
             .any(|watch| watch.scope == *scope)
     }
 
+    /// How much it holds.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let watches = self.namespace_watches.len() + self.track_watches.len();
+        self.published.len() + self.offers.len() + watches
+    }
+
     /// Whether a prefix shares a common prefix with another watch of the same kind and session.
     pub(super) fn overlaps(&self, from: From, prefix: &Namespace, tracks: bool) -> bool {
         let watches = if tracks {

@@ -93,6 +93,15 @@ impl Server {
         self.with(now, endpoint, |relay, cx| relay.shut_down(cx, timeout));
     }
 
+    fn on_datagrams(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle) {
+        let next = |endpoint: &mut Endpoint| endpoint.connection_mut(handle)?.receive_datagram();
+        while let Some(datagram) = next(endpoint) {
+            self.with(now, endpoint, |relay, cx| {
+                relay.on_datagram(cx, PeerId(handle.0), datagram);
+            });
+        }
+    }
+
     fn with(
         &mut self,
         now: Time,
@@ -125,16 +134,7 @@ impl Application for Server {
             Event::Stream(event) => self.with(now, endpoint, |relay, cx| {
                 relay.on_stream_event(cx, peer, event)
             }),
-            Event::DatagramReceived => {
-                while let Some(datagram) = endpoint
-                    .connection_mut(handle)
-                    .and_then(|connection| connection.receive_datagram())
-                {
-                    self.with(now, endpoint, |relay, cx| {
-                        relay.on_datagram(cx, peer, datagram)
-                    });
-                }
-            }
+            Event::DatagramReceived => self.on_datagrams(now, endpoint, handle),
             Event::Closed(error) => {
                 log::debug!("{handle}: {error}");
                 self.with(now, endpoint, |relay, cx| relay.on_closed(cx, peer));

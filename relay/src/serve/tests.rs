@@ -1,6 +1,10 @@
 //! Scenarios: peers with in-memory streams around a relay, every frame delivered at once.
 
+mod chaos;
 mod downstream;
+mod fetch;
 mod limits;
+mod namespaces;
+mod somebody;
 mod support;
 mod upstream;

@@ -10,15 +10,12 @@ use super::peer::Task;
 use super::timers::Timer;
 use super::{Context, Relay};
 use crate::forward::Window;
-use crate::moqt::message::{Publish, PublishDone, RequestError, RequestOk, Subscribe, SubscribeOk};
+use crate::moqt::message::{Publish, RequestError, RequestOk, Subscribe, SubscribeOk};
 use crate::moqt::{
-    DoneCode, Filter, Location, Message, Namespace, Parameters, Properties, RequestErrorCode,
-    ResetCode,
+    Filter, Location, Message, Namespace, Parameters, Properties, RequestErrorCode, ResetCode,
 };
 use crate::session::RequestId;
-use crate::track::{
-    Done, LiveUpstream, PeerId, Scope, StreamKey, Track, TrackId, TrackKey, Upstream,
-};
+use crate::track::{LiveUpstream, PeerId, Scope, StreamKey, Track, TrackId, TrackKey, Upstream};
 
 impl Relay {
     /// The track of this name; a new one without a publisher when there is none.
@@ -160,56 +157,13 @@ impl Relay {
         request: RequestId,
         message: Publish,
     ) {
-        let Some(scope) = self.scope(peer) else {
-            return;
+        let (key, id) = match self.check_offer(peer, &message) {
+            Ok(found) => found,
+            Err((code, reason)) => {
+                self.refuse(cx, peer, request, code, reason);
+                return;
+            }
         };
-        if message.track.namespace.is_reserved() {
-            self.refuse(
-                cx,
-                peer,
-                request,
-                RequestErrorCode::DOES_NOT_EXIST,
-                "reserved namespace",
-            );
-            return;
-        }
-        if message.properties.mandatory().is_some() {
-            self.refuse(
-                cx,
-                peer,
-                request,
-                RequestErrorCode::UNSUPPORTED_EXTENSION,
-                "mandatory track property",
-            );
-            return;
-        }
-        let key = TrackKey {
-            scope,
-            name: message.track,
-        };
-        let Some(id) = self.track_of(&key) else {
-            self.refuse(
-                cx,
-                peer,
-                request,
-                RequestErrorCode::EXCESSIVE_LOAD,
-                "too many tracks",
-            );
-            return;
-        };
-        if let Some(Upstream::Live(live)) = self.tracks.get(&id).map(|track| &track.upstream)
-            && live.peer == peer
-            && live.done.is_none()
-        {
-            self.refuse(
-                cx,
-                peer,
-                request,
-                RequestErrorCode::DUPLICATE_SUBSCRIPTION,
-                "already published",
-            );
-            return;
-        }
         // Draft §9.2: objects are wanted whatever the subscribers of the moment say; the next one then
         // finds the latest group here.
         let parameters = Parameters {
@@ -243,6 +197,35 @@ impl Relay {
         self.registry.offer(&key, peer, request);
         self.tell_namespace(cx, &key.scope, &key.name.namespace);
         self.offer_track(cx, id, peer);
+    }
+
+    /// The track that a PUBLISH is about, if it can be taken.
+    fn check_offer(
+        &mut self,
+        peer: PeerId,
+        message: &Publish,
+    ) -> Result<(TrackKey, TrackId), (RequestErrorCode, &'static str)> {
+        let not_found = (RequestErrorCode::DOES_NOT_EXIST, "reserved namespace");
+        let scope = self.scope(peer).ok_or(not_found)?;
+        if message.track.namespace.is_reserved() {
+            return Err(not_found);
+        }
+        if message.properties.mandatory().is_some() {
+            // Draft §2.5.1: a track that needs what we do not understand is not passed on.
+            let code = RequestErrorCode::UNSUPPORTED_EXTENSION;
+            return Err((code, "mandatory track property"));
+        }
+        let name = message.track.clone();
+        let key = TrackKey { scope, name };
+        let busy = (RequestErrorCode::EXCESSIVE_LOAD, "too many tracks");
+        let id = self.track_of(&key).ok_or(busy)?;
+        match self.tracks.get(&id).map(|track| &track.upstream) {
+            Some(Upstream::Live(live)) if live.peer == peer && live.done.is_none() => {
+                let code = RequestErrorCode::DUPLICATE_SUBSCRIPTION;
+                Err((code, "already published"))
+            }
+            _ => Ok((key, id)),
+        }
     }
 
     /// A publisher begins to feed a track, perhaps in place of another.
@@ -290,11 +273,12 @@ impl Relay {
             .map(|(key, _)| *key)
             .collect();
         for key in stale {
-            if let Some(source) = self.streams.get(&key).map(|stream| stream.source) {
-                self.on_source_lost(cx, key, source);
-                if let Some(entry) = self.peers.get_mut(&source.0) {
-                    entry.incoming.remove(&source.1);
-                }
+            let Some(source) = self.streams.get(&key).map(|stream| stream.source) else {
+                continue;
+            };
+            self.on_source_lost(cx, key);
+            if let Some(entry) = self.peers.get_mut(&source.0) {
+                entry.incoming.remove(&source.1);
             }
         }
     }
@@ -318,7 +302,11 @@ impl Relay {
     }
 
     /// Ends a subscription of ours without a word to anybody else.
-    fn cancel_upstream(&mut self, cx: &mut Context<'_>, (peer, request): (PeerId, RequestId)) {
+    pub(super) fn cancel_upstream(
+        &mut self,
+        cx: &mut Context<'_>,
+        (peer, request): (PeerId, RequestId),
+    ) {
         if let Some(entry) = self.peers.get_mut(&peer) {
             entry.tasks.remove(&request);
         }
@@ -326,251 +314,6 @@ impl Relay {
         self.with(cx, peer, |session, streams| {
             session.cancel(streams, request, ResetCode::CANCELLED)
         });
-    }
-
-    /// A publisher has refused our SUBSCRIBE.
-    pub(super) fn on_upstream_refused(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: (PeerId, RequestId),
-        id: TrackId,
-        error: &RequestError,
-    ) {
-        if let Some(entry) = self.peers.get_mut(&from.0) {
-            entry.tasks.remove(&from.1);
-        }
-        self.with(cx, from.0, |session, streams| {
-            session.finish(streams, from.1)
-        });
-        let Some(track) = self.tracks.get_mut(&id) else {
-            return;
-        };
-        if track.successor == Some(from) {
-            track.successor = None;
-            return;
-        }
-        if track.upstream.request() == Some(from) && !track.is_live() {
-            track.upstream = Upstream::None;
-            self.timers.stop(&Timer::Asked(id));
-            self.refuse_waiting(cx, id, error);
-            self.drop_if_unwanted(id);
-        }
-    }
-
-    /// A publisher does not answer.
-    pub(super) fn on_asked_timeout(&mut self, cx: &mut Context<'_>, id: TrackId) {
-        let Some(track) = self.tracks.get_mut(&id) else {
-            return;
-        };
-        if let Some(successor) = track.successor.take() {
-            self.cancel_upstream(cx, successor);
-        } else if let Upstream::Pending { peer, request } = track.upstream {
-            track.upstream = Upstream::None;
-            self.cancel_upstream(cx, (peer, request));
-            let error =
-                RequestError::new(RequestErrorCode::TIMEOUT, "the publisher does not answer");
-            self.refuse_waiting(cx, id, &error);
-            self.drop_if_unwanted(id);
-        }
-    }
-
-    /// The publisher will open no more streams.
-    pub(super) fn on_publish_done(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: (PeerId, RequestId),
-        id: TrackId,
-        done: PublishDone,
-    ) {
-        let Some(track) = self.tracks.get_mut(&id) else {
-            return;
-        };
-        if track.successor == Some(from) {
-            track.successor = None;
-        }
-        let Upstream::Live(live) = &mut track.upstream else {
-            return;
-        };
-        if (live.peer, live.request) != from {
-            return;
-        }
-        let PublishDone {
-            status,
-            stream_count,
-            reason,
-        } = done;
-        live.done = Some(Done {
-            status,
-            stream_count,
-            reason,
-        });
-        let uncounted = track.may_have_datagrams();
-        let wait = if uncounted {
-            self.config.done_timeout / 16
-        } else {
-            self.config.done_timeout
-        };
-        self.timers.set(Timer::Done(id), cx.now + wait);
-        self.check_done(cx, id);
-    }
-
-    /// Whether the publisher of a track has sent PUBLISH_DONE on this request.
-    pub(super) fn is_done(&self, id: TrackId, from: (PeerId, RequestId)) -> bool {
-        let upstream = self.tracks.get(&id).map(|track| &track.upstream);
-        matches!(upstream, Some(Upstream::Live(live)) if (live.peer, live.request) == from && live.done.is_some())
-    }
-
-    /// Whether all streams that PUBLISH_DONE counted are over (draft §10.11).
-    pub(super) fn check_done(&mut self, cx: &mut Context<'_>, id: TrackId) {
-        let Some(track) = self.tracks.get(&id) else {
-            return;
-        };
-        let Upstream::Live(live) = &track.upstream else {
-            return;
-        };
-        let all_here = live
-            .done
-            .as_ref()
-            .is_some_and(|done| live.streams >= done.stream_count && live.open.is_empty());
-        if all_here && !track.may_have_datagrams() {
-            self.end_track(cx, id);
-        }
-    }
-
-    /// Passes PUBLISH_DONE on.
-    pub(super) fn end_track(&mut self, cx: &mut Context<'_>, id: TrackId) {
-        let Some(track) = self.tracks.get(&id) else {
-            return;
-        };
-        let Upstream::Live(live) = &track.upstream else {
-            return;
-        };
-        let Some(done) = live.done.clone() else {
-            return;
-        };
-        self.finish_track(cx, id, done.status, &done.reason);
-    }
-
-    /// The request that brought a track is over: by the publisher's will, or with its connection.
-    pub(super) fn on_upstream_ended(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: (PeerId, RequestId),
-        id: TrackId,
-    ) {
-        self.unpublish_offer(cx, from);
-        let Some(track) = self.tracks.get_mut(&id) else {
-            return;
-        };
-        if track.successor == Some(from) {
-            track.successor = None;
-            return;
-        }
-        if track.upstream.request() != Some(from) {
-            return;
-        }
-        let goodbye = matches!(&track.upstream, Upstream::Live(live) if live.done.is_some());
-        if goodbye {
-            self.end_track(cx, id);
-            return;
-        }
-        track.upstream = Upstream::None;
-        self.timers.stop(&Timer::Asked(id));
-        self.timers
-            .set(Timer::Lost(id), cx.now + self.config.publisher_grace);
-        // Another publisher may be there already.
-        self.seek_again(cx, id);
-    }
-
-    fn seek_again(&mut self, cx: &mut Context<'_>, id: TrackId) {
-        if self.tracks.get(&id).is_some_and(Track::is_unwanted) {
-            self.drop_if_unwanted(id);
-            return;
-        }
-        self.seek(cx, id);
-    }
-
-    /// No publisher has come back in time.
-    pub(super) fn give_up(&mut self, cx: &mut Context<'_>, id: TrackId) {
-        if self.tracks.get(&id).is_some_and(|track| !track.is_live()) {
-            self.finish_track(cx, id, DoneCode::TRACK_ENDED, "the publisher is gone");
-        }
-    }
-
-    /// Ends a track for all its subscribers.
-    pub(super) fn finish_track(
-        &mut self,
-        cx: &mut Context<'_>,
-        id: TrackId,
-        status: DoneCode,
-        reason: &str,
-    ) {
-        let Some(track) = self.tracks.get_mut(&id) else {
-            return;
-        };
-        let subscriptions = track.subscriptions.clone();
-        let from = track.upstream.request();
-        let successor = track.successor.take();
-        track.upstream = Upstream::None;
-        for subscription in subscriptions {
-            self.end_subscription(cx, subscription, Some((status, reason)));
-        }
-        for (peer, request) in from.into_iter().chain(successor) {
-            if let Some(entry) = self.peers.get_mut(&peer) {
-                entry.tasks.remove(&request);
-            }
-            self.unpublish_offer(cx, (peer, request));
-            self.with(cx, peer, |session, streams| {
-                session.finish(streams, request)
-            });
-        }
-        self.timers.stop(&Timer::Done(id));
-        self.timers.stop(&Timer::Lost(id));
-        self.progress_fetches(cx, id);
-        self.drop_if_unwanted(id);
-        self.seek(cx, id);
-    }
-
-    /// Nobody has taken a track for a while.
-    pub(super) fn on_linger_timeout(&mut self, cx: &mut Context<'_>, id: TrackId) {
-        let Some(track) = self.tracks.get(&id) else {
-            return;
-        };
-        let offered = matches!(&track.upstream, Upstream::Live(live) if live.offered);
-        if offered || !track.is_unwanted() {
-            return;
-        }
-        if let Some(from) = track.upstream.request() {
-            self.cancel_upstream(cx, from);
-        }
-        if let Some(track) = self.tracks.get_mut(&id) {
-            track.upstream = Upstream::None;
-        }
-        self.drop_if_unwanted(id);
-    }
-
-    /// Forgets a track that has neither a publisher nor anybody who wants it.
-    pub(super) fn drop_if_unwanted(&mut self, id: TrackId) {
-        let Some(track) = self.tracks.get(&id) else {
-            return;
-        };
-        if !track.is_unwanted() || !matches!(track.upstream, Upstream::None) {
-            return;
-        }
-        self.evict_all(id);
-        if let Some(track) = self.tracks.remove(&id) {
-            self.by_name.remove(&track.key);
-        }
-        for timer in [
-            Timer::Waiting(id),
-            Timer::Asked(id),
-            Timer::Done(id),
-            Timer::Lost(id),
-        ] {
-            self.timers.stop(&timer);
-        }
-        self.timers.stop(&Timer::Linger(id));
-        self.timers.stop(&Timer::Fetch(id));
     }
 
     /// A subscriber wishes for a new group; the wish goes upstream if it is not there yet (draft §10.2.13).

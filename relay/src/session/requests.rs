@@ -113,15 +113,17 @@ impl Session {
         if !message.encode(&mut out) {
             return Err(SessionError::TooLong);
         }
-        if !request.ours {
-            request.answered = true;
-        }
+        let answers = !request.ours && !core::mem::replace(&mut request.answered, !request.ours);
         let Some(stream) = request.stream else {
             request.unsent.extend_from_slice(&out);
             return Ok(());
         };
         if streams.unacked_bytes(stream) > self.config.max_request_backlog {
             return Err(SessionError::Busy);
+        }
+        if answers && matches!(message, Message::RequestError(_)) {
+            // Draft §5.1.1: what is refused brings no objects, so its alias is free.
+            self.retire_aliases(id);
         }
         streams
             .write_chunk(stream, out.into())
@@ -145,7 +147,6 @@ impl Session {
             .send(streams, id, &Message::RequestError(error))
             .is_ok()
         {
-            self.retire_aliases(id);
             self.finish(streams, id);
         }
     }

@@ -3,12 +3,9 @@
 use core::time::Duration;
 
 use super::support::*;
-use crate::moqt::fetch_object::{self, FetchContext, FetchItem};
-use crate::moqt::message::{FetchRange, NamespaceRequest, RequestUpdate, Subscribe};
-use crate::moqt::subgroup::Body;
+use crate::moqt::message::{RequestUpdate, Subscribe};
 use crate::moqt::{
-    Filter, GroupOrder, Location, Message, Namespace, Parameters, RequestErrorCode, ResetCode,
-    SubgroupHeader,
+    Filter, Location, Message, Namespace, Parameters, RequestErrorCode, ResetCode, SubgroupHeader,
 };
 use crate::session::{Ended, SessionEvent};
 use crate::track::PeerId;
@@ -16,16 +13,6 @@ use crate::track::PeerId;
 fn update(parameters: Parameters) -> Message {
     Message::RequestUpdate(RequestUpdate {
         request_id: 0,
-        parameters,
-    })
-}
-
-fn subscribe_namespace(path: &str) -> Message {
-    let namespace = Namespace::from_path(path).expect("valid");
-    let parameters = Parameters::default();
-    Message::SubscribeNamespace(NamespaceRequest {
-        request_id: 0,
-        namespace,
         parameters,
     })
 }
@@ -165,7 +152,7 @@ fn filters_are_applied_by_the_relay() {
     publisher.streams.finish(stream).expect("open");
     let next = publisher.subgroup(3, 6, &[0]);
     world.settle();
-    assert_eq!(world.at(next_group).whole(), [next.clone()]);
+    assert_eq!(world.at(next_group).whole(), core::slice::from_ref(&next));
     assert_eq!(world.at(range).whole(), [bytes]);
     // Object 2 of group 5, in a stream that does not claim to start at the first object.
     let mut joined = Vec::new();
@@ -277,22 +264,6 @@ fn a_rendezvous_waits_for_its_publisher_or_times_out() {
 }
 
 #[test]
-fn scopes_do_not_see_each_other() {
-    let mut world = World::new();
-    let publisher = world.connect_at("/one", Credit::default());
-    world.publish_namespace(publisher, "live");
-    let stranger = world.connect_at("/two", Credit::default());
-    let id = world.subscribe(stranger, Parameters::default());
-    assert_eq!(
-        world.refused(stranger, id).code,
-        RequestErrorCode::DOES_NOT_EXIST
-    );
-    let friend = world.connect_at("/one?jwt=x", Credit::default());
-    world.subscribe(friend, Parameters::default());
-    world.accept(publisher, 1, None);
-}
-
-#[test]
 fn track_status_is_answered_and_ends() {
     let mut world = World::new();
     let live = world.live(3);
@@ -316,252 +287,6 @@ fn track_status_is_answered_and_ends() {
             id,
             how: Ended::Finished
         }]
-    );
-}
-
-#[test]
-fn namespaces_are_told_and_taken_back() {
-    let mut world = World::new();
-    let (watcher, publisher) = (world.connect(), world.connect());
-    world.publish_namespace(publisher, "live/a");
-    let id = world.at(watcher).request(subscribe_namespace("live"));
-    world.settle();
-    assert_eq!(world.at(watcher).message(id), ok());
-    assert_eq!(
-        world.at(watcher).message(id),
-        Message::Namespace(Namespace::from_path("a").expect("valid"))
-    );
-    let second = world.publish_namespace(publisher, "live/b");
-    assert_eq!(
-        world.at(watcher).message(id),
-        Message::Namespace(Namespace::from_path("b").expect("valid"))
-    );
-    let publisher_end = world.at(publisher);
-    publisher_end
-        .session
-        .cancel(&mut publisher_end.streams, second, ResetCode::CANCELLED);
-    world.settle();
-    assert_eq!(
-        world.at(watcher).message(id),
-        Message::NamespaceDone(Namespace::from_path("b").expect("valid"))
-    );
-    world.disconnect(publisher);
-    assert_eq!(
-        world.at(watcher).message(id),
-        Message::NamespaceDone(Namespace::from_path("a").expect("valid"))
-    );
-}
-
-#[test]
-fn the_empty_prefix_hears_of_everything_and_overlaps_everything() {
-    let mut world = World::new();
-    let (watcher, publisher) = (world.connect(), world.connect());
-    let id = world.at(watcher).request(subscribe_namespace(""));
-    world.settle();
-    assert_eq!(world.at(watcher).message(id), ok());
-    world.publish_namespace(publisher, "a/b");
-    assert_eq!(
-        world.at(watcher).message(id),
-        Message::Namespace(Namespace::from_path("a/b").expect("valid"))
-    );
-    let overlap = world.at(watcher).request(subscribe_namespace("a"));
-    world.settle();
-    assert_eq!(
-        world.refused(watcher, overlap).code,
-        RequestErrorCode::PREFIX_OVERLAP
-    );
-}
-
-#[test]
-fn subscribe_tracks_is_answered_with_offers() {
-    let mut world = World::new();
-    let (watcher, publisher) = (world.connect(), world.connect());
-    let namespace = Namespace::from_path("live").expect("valid");
-    let message = NamespaceRequest {
-        request_id: 0,
-        namespace,
-        parameters: Parameters::default(),
-    };
-    let watch = world.at(watcher).request(Message::SubscribeTracks(message));
-    world.settle();
-    assert_eq!(world.at(watcher).message(watch), ok());
-    world.offer(publisher, 9);
-    world.settle();
-    let (id, Message::Publish(publish)) = world.at(watcher).asked() else {
-        panic!("no offer");
-    };
-    assert_eq!((publish.track, publish.track_alias), (track(), 9));
-    let early = world.at(publisher).subgroup(9, 0, &[0]);
-    world.settle();
-    assert!(
-        world.at(watcher).data.is_empty(),
-        "not before it is accepted"
-    );
-    world.at(watcher).send(id, &ok());
-    world.settle();
-    assert_eq!(world.at(watcher).whole(), [early]);
-}
-
-fn fetched(world: &mut World, peer: PeerId) -> (Vec<Location>, Vec<Location>) {
-    let bytes = world
-        .at(peer)
-        .whole()
-        .into_iter()
-        .find(|bytes| bytes[0] == 5)
-        .expect("a fetch stream");
-    let (mut rest, _) = fetch_object::header(&bytes).expect("valid");
-    let mut context = FetchContext::new(GroupOrder::Ascending);
-    let (mut objects, mut unknown) = (Vec::new(), Vec::new());
-    while !rest.is_empty() {
-        let item;
-        (rest, item) = context.parse(rest).expect("valid");
-        match item {
-            FetchItem::Object(object) => {
-                assert_eq!(
-                    Body::Payload(object.payload),
-                    Body::Payload(&vec![object.location.object as u8; 3000])
-                );
-                assert_eq!(object.priority, 5);
-                objects.push(object.location);
-            }
-            FetchItem::Unknown(at) | FetchItem::NonExistent(at) => unknown.push(at),
-        }
-    }
-    (objects, unknown)
-}
-
-#[test]
-fn a_joining_fetch_ends_where_the_subscription_begins() {
-    let mut world = World::new();
-    let live = world.live(3);
-    world.at(live.publisher).subgroup(3, 4, &[0]);
-    let bytes = subgroup(3, 5, &[0, 1]);
-    let stream = world.at(live.publisher).open(&bytes);
-    world.settle();
-    let late = world.connect();
-    let id = world.subscribe(late, filtered(Filter::LargestObject));
-    world.at(late).message(id);
-    let range = FetchRange::RelativeJoining {
-        joining_request_id: id.0,
-        joining_start: 0,
-    };
-    let fetch = world.fetch(late, range);
-    let Message::FetchOk(ok) = world.at(late).message(fetch) else {
-        panic!("no FETCH_OK");
-    };
-    assert_eq!(ok.end, Location::new(5, 2));
-    assert_eq!(
-        fetched(&mut world, late),
-        (vec![Location::new(5, 0), Location::new(5, 1)], vec![])
-    );
-    let publisher = world.at(live.publisher);
-    publisher
-        .streams
-        .write_chunk(stream, objects(&[2], Some(1)).into())
-        .expect("open");
-    world.settle();
-    let rest = world
-        .at(late)
-        .data
-        .values()
-        .any(|arrived| arrived.bytes.ends_with(&objects(&[2], None)));
-    assert!(rest, "the subscription goes on where the FETCH ended");
-}
-
-#[test]
-fn a_fetch_waits_for_an_object_that_is_on_its_way() {
-    let mut world = World::new();
-    let live = world.live(3);
-    let bytes = subgroup(3, 0, &[0, 1]);
-    let stream = world.at(live.publisher).open(&bytes[..4000]);
-    world.settle();
-    let range = FetchRange::Standalone {
-        track: track(),
-        start: Location::ZERO,
-        end: Location::new(0, 0),
-    };
-    let fetch = world.fetch(live.subscriber, range);
-    assert!(world.at(live.subscriber).news().is_empty());
-    world
-        .at(live.publisher)
-        .streams
-        .write_chunk(stream, bytes[4000..].into())
-        .expect("open");
-    world.settle();
-    assert!(
-        matches!(world.at(live.subscriber).message(fetch), Message::FetchOk(ok) if ok.end == Location::new(0, 2))
-    );
-    assert_eq!(fetched(&mut world, live.subscriber).0.len(), 2);
-}
-
-#[test]
-fn a_fetch_beyond_what_is_kept_says_what_is_unknown() {
-    let mut world = World::new();
-    let live = world.live(3);
-    world.at(live.publisher).subgroup(3, 7, &[0]);
-    world.settle();
-    let (start, end) = (Location::new(2, 0), Location::new(7, 0));
-    let fetch = world.fetch(
-        live.subscriber,
-        FetchRange::Standalone {
-            track: track(),
-            start,
-            end,
-        },
-    );
-    assert!(matches!(
-        world.at(live.subscriber).message(fetch),
-        Message::FetchOk(_)
-    ));
-    let expected = (vec![Location::new(7, 0)], vec![Location::new(6, u64::MAX)]);
-    assert_eq!(fetched(&mut world, live.subscriber), expected);
-    let (start, end) = (Location::new(2, 0), Location::new(3, 0));
-    let refused = world.fetch(
-        live.subscriber,
-        FetchRange::Standalone {
-            track: track(),
-            start,
-            end,
-        },
-    );
-    world.wait(Duration::from_secs(2));
-    assert_eq!(
-        world.at(live.subscriber).events.len(),
-        3,
-        "end of the first, refusal, end"
-    );
-    world.at(live.subscriber).events.pop_front();
-    assert_eq!(
-        world.refused(live.subscriber, refused).code,
-        RequestErrorCode::INVALID_RANGE
-    );
-}
-
-#[test]
-fn fetches_that_make_no_sense_are_refused() {
-    let mut world = World::new();
-    let live = world.live(3);
-    let joining = FetchRange::RelativeJoining {
-        joining_request_id: 77,
-        joining_start: 0,
-    };
-    let id = world.fetch(live.subscriber, joining);
-    assert_eq!(
-        world.refused(live.subscriber, id).code,
-        RequestErrorCode::INVALID_JOINING_REQUEST_ID
-    );
-    let joining = FetchRange::RelativeJoining {
-        joining_request_id: live.subscription.0,
-        joining_start: 0,
-    };
-    let peer = world.connect();
-    let subscription = world.subscribe(peer, Parameters::default());
-    world.at(peer).message(subscription);
-    let id = world.fetch(peer, joining);
-    assert_eq!(
-        world.refused(peer, id).code,
-        RequestErrorCode::INVALID_RANGE,
-        "nothing was published"
     );
 }
 

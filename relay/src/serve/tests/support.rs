@@ -2,15 +2,15 @@
 //! decides, not how packets travel.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 
 use core::time::Duration;
 
 use quic_lite::Time;
-use quic_lite::stream::{Chunk, StreamConfig, StreamEvent, Streams};
-use quic_lite::wire::stream_id::{Dir, Side, StreamId};
+use quic_lite::stream::{Chunk, StreamConfig, Streams};
+use quic_lite::wire::stream_id::Side;
 use quic_lite::wire::transport_parameters::TransportParameters;
 
+pub(super) use super::somebody::{Bytes, Somebody};
 use crate::moqt::message::{
     Fetch, FetchRange, NamespaceRequest, Publish, PublishDone, RequestError, RequestOk, Subscribe,
     SubscribeOk,
@@ -21,8 +21,8 @@ use crate::moqt::{
     SubgroupHeader, SubgroupId,
 };
 use crate::serve::{Context, Network, Relay, RelayConfig};
+use crate::session::RequestId;
 use crate::session::pipe::transfer;
-use crate::session::{Data, RequestId, Session, SessionConfig, SessionEvent};
 use crate::track::PeerId;
 
 /// Limits that a peer announces.
@@ -41,30 +41,7 @@ impl Default for Credit {
     }
 }
 
-/// The bytes of a stream, which a failing test shows only in part.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Bytes(pub(super) Vec<u8>);
-
-impl core::ops::Deref for Bytes {
-    type Target = Vec<u8>;
-
-    fn deref(&self) -> &Vec<u8> {
-        &self.0
-    }
-}
-
-impl core::fmt::Debug for Bytes {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            f,
-            "{:?}… {} bytes",
-            &self.0[..self.0.len().min(8)],
-            self.0.len()
-        )
-    }
-}
-
-fn streams(side: Side, own: Credit, peers: Credit) -> Streams {
+pub(super) fn streams(side: Side, own: Credit, peers: Credit) -> Streams {
     let config = StreamConfig {
         max_streams_uni: own.uni,
         ..StreamConfig::default()
@@ -80,157 +57,6 @@ fn streams(side: Side, own: Credit, peers: Credit) -> Streams {
         ..TransportParameters::default()
     });
     streams
-}
-
-/// What a peer has received on a data stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Arrived {
-    pub(super) bytes: Bytes,
-    pub(super) finished: bool,
-    pub(super) reset: Option<u64>,
-}
-
-/// Somebody connected to the relay.
-pub(super) struct Somebody {
-    pub(super) streams: Streams,
-    pub(super) session: Session,
-    pub(super) events: VecDeque<SessionEvent>,
-    pub(super) data: HashMap<StreamId, Arrived>,
-    pub(super) datagrams: Vec<Chunk>,
-    /// Does not take anything in.
-    pub(super) asleep: bool,
-    outbox: Vec<Chunk>,
-}
-
-impl Somebody {
-    fn new(role: Side, setup: Setup, credit: Credit) -> Self {
-        Self {
-            streams: streams(role, credit, Credit::default()),
-            session: Session::new(role, setup, SessionConfig::default()),
-            events: VecDeque::new(),
-            data: HashMap::new(),
-            datagrams: Vec::new(),
-            asleep: false,
-            outbox: Vec::new(),
-        }
-    }
-
-    fn work(&mut self, now: Time) {
-        while let Some(event) = self.streams.poll_event() {
-            self.session
-                .on_stream_event(now, &mut self.streams, event)
-                .expect("the relay keeps the rules");
-        }
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                SessionEvent::Subgroup { stream, .. }
-                | SessionEvent::Fetch { stream, .. }
-                | SessionEvent::Readable(stream) => self.read(stream),
-                SessionEvent::Datagram { datagram, .. } => self.datagrams.push(datagram),
-                event => self.events.push_back(event),
-            }
-        }
-    }
-
-    fn read(&mut self, stream: StreamId) {
-        let arrived = self.data.entry(stream).or_default();
-        loop {
-            match self.session.read(&mut self.streams, stream) {
-                Data::Chunk { chunk, .. } => arrived.bytes.0.extend_from_slice(&chunk),
-                Data::Blocked => return,
-                Data::Finished => {
-                    arrived.finished = true;
-                    return;
-                }
-                Data::Reset(code) => {
-                    arrived.reset = Some(code);
-                    return;
-                }
-            }
-        }
-    }
-
-    pub(super) fn request(&mut self, message: Message) -> RequestId {
-        self.session
-            .request(&mut self.streams, message)
-            .expect("credit")
-    }
-
-    pub(super) fn send(&mut self, id: RequestId, message: &Message) {
-        self.session
-            .send(&mut self.streams, id, message)
-            .expect("open");
-    }
-
-    pub(super) fn send_datagram(&mut self, bytes: Vec<u8>) {
-        self.outbox.push(bytes.into());
-    }
-
-    /// Writes a whole subgroup and ends it.
-    pub(super) fn subgroup(&mut self, alias: u64, group: u64, ids: &[u64]) -> Bytes {
-        let bytes = subgroup(alias, group, ids);
-        let stream = self.open(&bytes);
-        self.streams.finish(stream).expect("open");
-        bytes
-    }
-
-    /// Opens a data stream with these bytes.
-    pub(super) fn open(&mut self, bytes: &[u8]) -> StreamId {
-        let stream = self.streams.open(Dir::Uni).expect("credit");
-        self.streams
-            .write_chunk(stream, bytes.into())
-            .expect("open");
-        stream
-    }
-
-    /// The next message, which must be on this request.
-    pub(super) fn message(&mut self, id: RequestId) -> Message {
-        loop {
-            match self.events.pop_front() {
-                Some(SessionEvent::Message { id: of, message }) if of == id => return message,
-                Some(SessionEvent::Ready(_) | SessionEvent::Stream(_)) => {}
-                other => panic!("expected a message on {id}, got {other:?}"),
-            }
-        }
-    }
-
-    /// The next request of the relay.
-    pub(super) fn asked(&mut self) -> (RequestId, Message) {
-        loop {
-            match self.events.pop_front() {
-                Some(SessionEvent::Request { id, message }) => return (id, message),
-                Some(SessionEvent::Ready(_) | SessionEvent::Stream(_)) => {}
-                other => panic!("expected a request, got {other:?}"),
-            }
-        }
-    }
-
-    /// Everything that happened but session setup and stream credit.
-    pub(super) fn news(&mut self) -> Vec<SessionEvent> {
-        let boring = |event: &SessionEvent| {
-            matches!(
-                event,
-                SessionEvent::Ready(_)
-                    | SessionEvent::Stream(StreamEvent::Finished(_) | StreamEvent::Available(_))
-            )
-        };
-        self.events
-            .drain(..)
-            .filter(|event| !boring(event))
-            .collect()
-    }
-
-    /// The bytes of all data streams that ended well, sorted.
-    pub(super) fn whole(&self) -> Vec<Bytes> {
-        let mut all: Vec<_> = self
-            .data
-            .values()
-            .filter(|arrived| arrived.finished)
-            .map(|arrived| arrived.bytes.clone())
-            .collect();
-        all.sort();
-        all
-    }
 }
 
 /// The relay's ends of the connections.
@@ -607,4 +433,21 @@ pub(super) fn objects(ids: &[u64], mut previous: Option<u64>) -> Vec<u8> {
         previous = Some(*id);
     }
     bytes
+}
+
+impl Relay {
+    /// What is left of those who have gone.
+    pub(super) fn remains(&self) -> Vec<(&'static str, usize)> {
+        let all = [
+            ("peers", self.peers.len()),
+            ("tracks", self.tracks.len()),
+            ("names", self.by_name.len()),
+            ("subscriptions", self.subscriptions.len()),
+            ("streams", self.streams.len()),
+            ("publications and watches", self.registry.len()),
+            ("timers", usize::from(self.timers.next().is_some())),
+            ("cache", self.cost),
+        ];
+        all.into_iter().filter(|(_, left)| *left > 0).collect()
+    }
 }
