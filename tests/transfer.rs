@@ -101,6 +101,25 @@ fn two_thousand_small_files_over_a_hundred_streams() {
     });
 }
 
+/// A relay opens streams for hours: each that is over must be forgotten, on both sides.
+#[test]
+fn ten_thousand_streams_leave_nothing_behind() {
+    let link = LinkConfig {
+        loss: 1,
+        bandwidth: Some(100_000_000),
+        ..LinkConfig::default()
+    };
+    let client = FileClient::staying([100; 10_000]);
+    let mut pair = Scenario::over(1, &link).start(client, FileServer::default());
+    pair.run(60 * SECOND);
+    pair.run_for(5 * SECOND);
+    for connection in [pair.client.connection(), pair.server.connection()] {
+        let connection = connection.expect("still open");
+        assert_eq!(connection.streams().open_parts(), 0);
+        assert_eq!(connection.bytes_in_flight(), 0);
+    }
+}
+
 /// Runner: `blackhole`.
 #[test]
 fn a_link_that_fails_two_of_seven_seconds_is_survived() {
