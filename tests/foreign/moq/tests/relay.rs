@@ -104,9 +104,14 @@ fn moq_sub_plays_what_moq_pub_sends_as_fragmented_mp4() {
     assert!(made.status.success(), "ffmpeg: {}", text(&made.stderr));
 
     let relay = Relay::start();
-    // Real time, as from a camera: moq-pub reads standard input as fast as it can.
-    let mut camera = Command::new("ffmpeg");
-    camera.args(["-v", "error", "-re", "-i"]).arg(&sent).args(["-c", "copy", "-f", "mp4", "-movflags", "cmaf+frag_keyframe+empty_moov+default_base_moof", "-"]);
+    // Real time, as from a camera. The pipe stays open for a while behind the film: moq-pub leaves at its
+    // end without waiting for its last bytes to arrive.
+    let film = format!(
+        "ffmpeg -v error -re -i {} -c copy -f mp4 -movflags cmaf+frag_keyframe+empty_moov+default_base_moof -; sleep 2",
+        sent.display()
+    );
+    let mut camera = Command::new("sh");
+    camera.args(["-c", &film]);
     let mut camera = Running::start(camera.stdout(Stdio::piped()));
     let film = camera.0.stdout.take().expect("piped");
     let mut publisher = peer("moq-pub");
@@ -118,7 +123,6 @@ fn moq_sub_plays_what_moq_pub_sends_as_fragmented_mp4() {
     subscriber.args(["--tls-disable-verify", "--name", "film", &relay.url]).stdout(screen);
     let subscriber = Running::start(&mut subscriber);
     assert!(camera.ends_well(), "ffmpeg ends with the film");
-    std::thread::sleep(Duration::from_millis(1500));
     drop(subscriber);
 
     let (sent, received) = (frames(&sent), frames(&received));
