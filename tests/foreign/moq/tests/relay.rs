@@ -125,10 +125,12 @@ fn moq_sub_plays_what_moq_pub_sends_as_fragmented_mp4() {
     assert!(camera.ends_well(), "ffmpeg ends with the film");
     drop(subscriber);
 
-    let (sent, received) = (frames(&sent), frames(&received));
+    let (sent, mut received) = (frames(&sent), frames(&received));
+    // moq-sub never ends by itself, and holds back some bytes of what it wrote last.
+    received.pop();
     std::fs::remove_dir_all(&folder).expect("our folder");
     // The subscriber joined late, so it has an end of the film that begins with a group.
-    assert!(received.len() >= 48, "{} of {} frames arrived", received.len(), sent.len());
+    assert!(received.len() >= 47, "{} of {} frames arrived", received.len(), sent.len());
     assert!(sent.windows(received.len()).any(|part| part == received), "{} frames arrived altered", received.len());
 }
 
