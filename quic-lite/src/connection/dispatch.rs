@@ -42,7 +42,7 @@ impl Connection {
             Frame::StreamsBlocked(frame) => self.streams.on_streams_blocked(&frame),
             Frame::Datagram(frame) => self.on_datagram_frame(&frame),
             Frame::NewToken(frame) => {
-                self.events.push_back(Event::NewToken(frame.token.to_vec()));
+                self.on_new_token(frame.token);
                 Ok(())
             }
             Frame::NewConnectionId(frame) => {
@@ -150,6 +150,15 @@ impl Connection {
             SentFrame::NewToken => self.control.send_new_token = self.control.new_token.is_some(),
             SentFrame::AckFrequency => self.control.send_ack_frequency = true,
             _ => self.streams.on_lost(&frame),
+        }
+    }
+
+    fn on_new_token(&mut self, token: &[u8]) {
+        let event = Event::NewToken(token.to_vec());
+        match self.events.back_mut() {
+            // The latest is the best, and a flood of them is not kept.
+            Some(last @ Event::NewToken(_)) => *last = event,
+            _ => self.events.push_back(event),
         }
     }
 

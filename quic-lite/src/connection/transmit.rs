@@ -189,6 +189,7 @@ impl Connection {
         let room = MIN_DATAGRAM.min(credit);
         let out = buffer.get_mut(..room)?;
         let cid = self.remote_ids.for_another_path();
+        self.announce_reset_tokens();
         let draft = self.write_single(SpaceId::Data, cid, out, 0, frame)?;
         let route = Route {
             generation: SentPacket::OFF_PATH,

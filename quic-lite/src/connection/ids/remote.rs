@@ -13,6 +13,8 @@ struct RemoteId {
     sequence_number: u64,
     cid: ConnectionId,
     token: Option<[u8; 16]>,
+    /// A packet was sent to it, so the peer's reset may carry its token.
+    is_used: bool,
 }
 
 /// The connection IDs the peer issued: where our packets go (RFC 9000 §5.1.2).
@@ -42,6 +44,7 @@ impl RemoteIds {
                 sequence_number: 0,
                 cid: first,
                 token: None,
+                is_used: true,
             },
             spare: Vec::new(),
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
@@ -82,6 +85,7 @@ impl RemoteIds {
             sequence_number: frame.sequence_number,
             cid: frame.connection_id,
             token: Some(frame.stateless_reset_token),
+            is_used: false,
         };
         self.check_consistent(&id)?;
         let is_new = !self.seen.contains(frame.sequence_number);
@@ -92,7 +96,6 @@ impl RemoteIds {
             self.retiring.push(frame.sequence_number);
         } else if is_new {
             self.spare.push(id);
-            self.token_news.push((frame.stateless_reset_token, true));
         }
         self.retire_below(frame.retire_prior_to);
         self.check_limits()
@@ -121,7 +124,8 @@ impl RemoteIds {
             .extract_if(.., |id| id.sequence_number < retire_prior_to)
         {
             self.retiring.push(id.sequence_number);
-            self.token_news.extend(id.token.map(|token| (token, false)));
+            let token = id.token.filter(|_| id.is_used);
+            self.token_news.extend(token.map(|token| (token, false)));
         }
         // One that had to go earlier may have stayed for want of another.
         if self.current.sequence_number < self.retire_prior_to {
@@ -151,6 +155,7 @@ impl RemoteIds {
         let Some(at) = self.oldest_spare() else {
             return false;
         };
+        self.use_spare(at);
         self.retiring.push(self.current.sequence_number);
         self.token_news
             .extend(self.current.token.map(|token| (token, false)));
@@ -160,9 +165,18 @@ impl RemoteIds {
 
     /// The ID for a packet to an address that is not in use: not the one that ties it to the path in
     /// use, if there is another (RFC 9000 §9.5). `switch` would go over to it.
-    pub fn for_another_path(&self) -> ConnectionId {
-        self.oldest_spare()
-            .map_or(self.current.cid, |at| self.spare[at].cid)
+    pub fn for_another_path(&mut self) -> ConnectionId {
+        let spare = self.oldest_spare();
+        spare.map_or(self.current.cid, |at| self.use_spare(at))
+    }
+
+    /// RFC 9000 §10.3.1: only from now on its reset token counts.
+    fn use_spare(&mut self, at: usize) -> ConnectionId {
+        let id = &mut self.spare[at];
+        if !core::mem::replace(&mut id.is_used, true) {
+            self.token_news.extend(id.token.map(|token| (token, true)));
+        }
+        id.cid
     }
 
     fn oldest_spare(&self) -> Option<usize> {
@@ -177,7 +191,8 @@ impl RemoteIds {
     /// Whether `token` is a stateless reset token of an ID in use (RFC 9000 §10.3.1).
     pub fn is_reset_token(&self, token: &[u8; 16]) -> bool {
         let ids = self.spare.iter().chain([&self.current]);
-        ids.filter_map(|id| id.token)
+        ids.filter(|id| id.is_used)
+            .filter_map(|id| id.token)
             .fold(false, |found, own| found | equal(&own, token))
     }
 
@@ -349,9 +364,21 @@ mod tests {
         assert!(!ids.is_reset_token(&[0; 16]));
         ids.set_first_token([5; 16]);
         ids.on_new(&frame(1, 0)).unwrap();
-        assert!(ids.is_reset_token(&[5; 16]) && ids.is_reset_token(&1_u128.to_be_bytes()));
+        assert!(ids.is_reset_token(&[5; 16]));
+        assert!(
+            !ids.is_reset_token(&1_u128.to_be_bytes()),
+            "no packet was sent to it"
+        );
+        assert_eq!(ids.for_another_path(), cid(1));
+        assert!(ids.is_reset_token(&1_u128.to_be_bytes()));
         assert!(ids.switch());
         assert!(!ids.is_reset_token(&[5; 16]));
+        let news = [
+            ([5; 16], true),
+            (1_u128.to_be_bytes(), true),
+            ([5; 16], false),
+        ];
+        assert_eq!(ids.take_token_news(), news);
     }
 
     #[test]

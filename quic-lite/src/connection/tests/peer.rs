@@ -5,12 +5,15 @@ use core::time::Duration;
 use super::pair::{CLIENT, SERVER};
 use super::{Pair, Setup};
 use crate::connection::path::Path;
-use crate::connection::{FourTuple, State};
+use crate::connection::{Connection, Event, FourTuple, State};
 use crate::error::ConnectionError;
 use crate::protection::{Keys, TAG_LEN, seal_packet};
 use crate::range_set::RangeSet;
 use crate::recovery::SpaceId;
-use crate::wire::frame::{Ack, Frame, NewConnectionId, PathChallenge, RetireConnectionId, Stream};
+use crate::time::Time;
+use crate::wire::frame::{
+    Ack, Frame, NewConnectionId, NewToken, PathChallenge, RetireConnectionId, Stream,
+};
 use crate::wire::header::{LongHeader, LongType, ShortHeader};
 use crate::wire::packet_number::PacketNumber;
 use crate::wire::stream_id::{Dir, Side, StreamId};
@@ -18,12 +21,22 @@ use crate::wire::writer::Writer;
 
 /// Sends a 1-RTT packet with these frames from the client to the server, under the client's keys.
 fn inject(pair: &mut Pair, write: impl FnOnce(&mut Writer<'_>)) {
-    let number = pair.client.packet_numbers().unwrap().allocate();
-    let keys = pair.client.keys().unwrap();
+    let now = pair.now;
+    inject_between(now, &pair.client, pair.server.as_mut().unwrap(), write);
+}
+
+fn inject_between(
+    now: Time,
+    from: &Connection,
+    to: &mut Connection,
+    write: impl FnOnce(&mut Writer<'_>),
+) {
+    let number = from.packet_numbers().unwrap().allocate();
+    let keys = from.keys().unwrap();
     let mut buffer = [0; 1400];
     let mut out = Writer::new(&mut buffer);
     let header = ShortHeader {
-        destination_cid: pair.client.remote_cid(),
+        destination_cid: from.remote_cid(),
         spin: false,
     };
     let layout = header.encode(keys.phase, number, 4, &mut out).unwrap();
@@ -31,9 +44,8 @@ fn inject(pair: &mut Pair, write: impl FnOnce(&mut Writer<'_>)) {
     out.put_zeros(TAG_LEN).unwrap();
     let len = out.len();
     seal_packet(&mut buffer[..len], layout.pn_offset, number, keys.local).unwrap();
-    let tuple = pair.server().path();
-    let now = pair.now;
-    pair.server().receive(now, tuple, None, &mut buffer[..len]);
+    let tuple = to.path();
+    to.receive(now, tuple, None, &mut buffer[..len]);
 }
 
 fn server_code(pair: &mut Pair) -> String {
@@ -293,4 +305,25 @@ fn connection_ids_that_were_not_sent_yet_cannot_be_retired() {
         }
     });
     assert_eq!(server_code(&mut pair), "PROTOCOL_VIOLATION");
+}
+
+#[test]
+fn of_a_flood_of_tokens_the_latest_is_kept() {
+    let mut pair = Pair::connected(Setup::default());
+    while pair.client.poll_event().is_some() {}
+    for number in 0..10_000_u32 {
+        let now = pair.now;
+        inject_between(
+            now,
+            pair.server.as_ref().unwrap(),
+            &mut pair.client,
+            |out| {
+                let token = &number.to_be_bytes();
+                Frame::NewToken(NewToken { token }).encode(out).unwrap();
+            },
+        );
+    }
+    let token = 9_999_u32.to_be_bytes().to_vec();
+    assert_eq!(pair.client.poll_event(), Some(Event::NewToken(token)));
+    assert_eq!(pair.client.poll_event(), None);
 }
