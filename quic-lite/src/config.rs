@@ -7,7 +7,9 @@ use core::time::Duration;
 
 use crate::recovery::{Congestion, RecoveryConfig};
 use crate::stream::StreamConfig;
+use crate::wire::stream_id::StreamId;
 use crate::wire::transport_parameters::TransportParameters;
+use crate::wire::varint;
 
 /// Transport settings of a connection, for both roles.
 #[derive(Clone, Debug)]
@@ -98,22 +100,24 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What is declared to the peer (RFC 9000 §18.2); connection IDs are the connection's to add.
+    /// What is declared to the peer (RFC 9000 §18.2); connection IDs are the connection's to add. Values
+    /// that the peer would refuse are brought into range.
     pub(crate) fn transport_parameters(&self) -> TransportParameters {
+        let stream_window = bounded(self.initial_stream_window);
         TransportParameters {
-            max_idle_timeout: millis(self.max_idle_timeout),
-            initial_max_data: self.initial_connection_window,
-            initial_max_stream_data_bidi_local: self.initial_stream_window,
-            initial_max_stream_data_bidi_remote: self.initial_stream_window,
-            initial_max_stream_data_uni: self.initial_stream_window,
-            initial_max_streams_bidi: self.max_bidi_streams,
-            initial_max_streams_uni: self.max_uni_streams,
-            max_ack_delay: millis(self.max_ack_delay),
-            active_connection_id_limit: self.active_connection_id_limit,
-            max_datagram_frame_size: self.max_datagram_frame_size,
+            max_idle_timeout: bounded(millis(self.max_idle_timeout)),
+            initial_max_data: bounded(self.initial_connection_window),
+            initial_max_stream_data_bidi_local: stream_window,
+            initial_max_stream_data_bidi_remote: stream_window,
+            initial_max_stream_data_uni: stream_window,
+            initial_max_streams_bidi: self.max_bidi_streams.min(StreamId::MAX_COUNT),
+            initial_max_streams_uni: self.max_uni_streams.min(StreamId::MAX_COUNT),
+            max_ack_delay: millis(self.max_ack_delay).min(MAX_ACK_DELAY),
+            active_connection_id_limit: bounded(self.active_connection_id_limit.max(2)),
+            max_datagram_frame_size: bounded(self.max_datagram_frame_size),
             min_ack_delay: self
                 .min_ack_delay
-                .map(|delay| u64::try_from(delay.as_micros()).unwrap_or(u64::MAX)),
+                .map(|delay| micros(delay.min(self.max_ack_delay))),
             ..TransportParameters::default()
         }
     }
@@ -143,4 +147,47 @@ impl Config {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn bounded(value: u64) -> u64 {
+    value.min(varint::MAX)
+}
+
+/// RFC 9000 §18.2: in milliseconds, below 2^14.
+const MAX_ACK_DELAY: u64 = (1 << 14) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::stream_id::Side;
+    use crate::wire::writer::Writer;
+
+    #[test]
+    fn the_wildest_choices_give_parameters_that_a_peer_accepts() {
+        let long = Duration::from_secs(u64::MAX);
+        let config = Config {
+            max_idle_timeout: long,
+            max_ack_delay: long,
+            min_ack_delay: Some(Duration::from_secs(1)),
+            initial_stream_window: u64::MAX,
+            initial_connection_window: u64::MAX,
+            max_bidi_streams: u64::MAX,
+            max_uni_streams: u64::MAX,
+            max_datagram_frame_size: u64::MAX,
+            active_connection_id_limit: 0,
+            ..Config::default()
+        };
+        let mut buffer = [0; TransportParameters::MAX_ENCODED_LEN];
+        let mut out = Writer::new(&mut buffer);
+        config
+            .transport_parameters()
+            .encode(Side::Client, &mut out)
+            .unwrap();
+        let parsed = TransportParameters::parse(out.written(), Side::Client).unwrap();
+        assert_eq!(parsed, config.transport_parameters());
+    }
 }

@@ -15,6 +15,28 @@
 //! nothing, [`Connection::on_timeout`] at [`Connection::next_timeout`], [`Connection::poll_event`] until
 //! it is empty. Any call may change what the others return. Promise: nothing here reads a clock or an
 //! entropy source, and what the peer can make it keep is bounded by [`Config`] and constants.
+//!
+//! ```
+//! # fn main() -> Result<(), quic_lite::tls::rustls::Error> {
+//! # use std::sync::Arc;
+//! # use quic_lite::{Time, config::Config, rng::Rng, tls::ClientTls, token::ResetKey};
+//! # use quic_lite::connection::{Connection, FourTuple, Parts};
+//! # use quic_lite::wire::connection_id::ConnectionId;
+//! # let parts = Parts {
+//! #     config: Arc::new(Config::default()),
+//! #     path: FourTuple { local: ([127, 0, 0, 1], 5000).into(), remote: ([127, 0, 0, 1], 4433).into() },
+//! #     local_cid: ConnectionId::EMPTY,
+//! #     reset_key: Arc::new(ResetKey::new([1; 32])),
+//! #     rng: Rng::from_number(1),
+//! # };
+//! # let (now, tls) = (Time::ZERO, ClientTls::insecure(&[b"hq"])?);
+//! let mut client = Connection::client(now, parts, &tls, "localhost", Vec::new())?;
+//! let mut buffer = [0; 1500];
+//! let initial = client.transmit(now, &mut buffer, 1).expect("the Initial packet");
+//! assert_eq!(initial.len, 1200);
+//! # Ok(())
+//! # }
+//! ```
 
 mod application;
 mod build;
@@ -238,7 +260,7 @@ impl Connection {
             ),
             control: Control::default(),
             local_ids: LocalIds::new(local_cid),
-            remote_ids: RemoteIds::new(remote_cid, config.active_connection_id_limit),
+            remote_ids: RemoteIds::new(remote_cid, config.active_connection_id_limit.max(2)),
             peer_uses: None,
             path,
             fallback: None,

@@ -163,13 +163,12 @@ impl Connection {
     /// Begins a key update (RFC 9001 §6.1). False when it is too early: the handshake is not confirmed,
     /// or the last update not complete.
     pub fn force_key_update(&mut self) -> bool {
-        let next = self.spaces.next_number(SpaceId::Data);
         let is_confirmed = self.state == State::Confirmed;
         let updated = is_confirmed
             && self
                 .spaces
                 .one_rtt_mut()
-                .is_some_and(|keys| keys.initiate(next));
+                .is_some_and(|keys| keys.initiate());
         if updated {
             self.on_keys_updated();
         }

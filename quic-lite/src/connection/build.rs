@@ -351,10 +351,8 @@ impl Connection {
         space
             .received
             .on_packet_sent(draft.with_ack, draft.ack_eliciting);
-        if let SpaceKeys::OneRtt(keys) = &mut space.keys
-            && draft.with_ack
-        {
-            keys.on_ack_sent();
+        if let SpaceKeys::OneRtt(keys) = &mut space.keys {
+            keys.on_sealed(number, draft.with_ack);
         }
         let packet = SentPacket {
             number,

@@ -28,7 +28,8 @@ pub enum Event {
     },
     /// The path now in use is validated (RFC 9000 §8.2): the address may be trusted.
     PathValidated(FourTuple),
-    /// A key update happened (RFC 9001 §6): new packets carry this key phase.
+    /// A key update happened (RFC 9001 §6): new packets carry this key phase. Whoever else seals packets
+    /// of this connection must stop using the old keys before the next `transmit`.
     KeysUpdated {
         /// The Key Phase bit from now on.
         phase: bool,

@@ -28,8 +28,9 @@ pub struct OneRttKeys {
     previous_remote: Option<PacketKey>,
     phase: bool,
     updates: u64,
-    /// The first number sealed with `local`.
-    first_sent: PacketNumber,
+    /// The first number sealed with `local` by us. Another sender may use the keys before for a little
+    /// longer, with smaller numbers.
+    first_sent: Option<PacketNumber>,
     /// The smallest number opened with `remote`.
     first_received: Option<PacketNumber>,
     /// The peer acknowledged a packet sealed with `local`.
@@ -49,7 +50,7 @@ impl OneRttKeys {
             previous_remote: None,
             phase: false,
             updates: 0,
-            first_sent: PacketNumber::ZERO,
+            first_sent: None,
             first_received: None,
             is_acked: false,
             owes_ack: false,
@@ -105,13 +106,11 @@ impl OneRttKeys {
         }
     }
 
-    /// A packet opened with the keys of `generation`; `next_sent` is our next packet number. True when
-    /// this began an update.
+    /// A packet opened with the keys of `generation`. True when this began an update.
     pub fn on_opened(
         &mut self,
         generation: Generation,
         number: PacketNumber,
-        next_sent: PacketNumber,
     ) -> Result<bool, TransportError> {
         match generation {
             Generation::Previous => return Ok(false),
@@ -123,7 +122,7 @@ impl OneRttKeys {
                         "key update before the last one was acknowledged",
                     ));
                 }
-                self.update(next_sent);
+                self.update();
             }
         }
         if self.first_received.is_none() {
@@ -138,15 +137,15 @@ impl OneRttKeys {
 
     /// Begins an update if RFC 9001 §6.1 and §6.5 allow: the last one is complete and its old keys are
     /// gone. The caller knows that the handshake is confirmed.
-    pub fn initiate(&mut self, next_sent: PacketNumber) -> bool {
+    pub fn initiate(&mut self) -> bool {
         let allowed = self.is_acked && self.previous_remote.is_none();
         if allowed {
-            self.update(next_sent);
+            self.update();
         }
         allowed
     }
 
-    fn update(&mut self, next_sent: PacketNumber) {
+    fn update(&mut self) {
         self.local = self.local.next_generation();
         let next = self.next_remote.next_generation();
         let current = core::mem::replace(&mut self.next_remote, next);
@@ -154,7 +153,7 @@ impl OneRttKeys {
         self.previous_remote = Some(previous.packet);
         self.phase = !self.phase;
         self.updates += 1;
-        self.first_sent = next_sent;
+        self.first_sent = None;
         self.first_received = None;
         self.is_acked = false;
         self.owes_ack = false;
@@ -176,7 +175,7 @@ impl OneRttKeys {
         largest: PacketNumber,
         generation: Generation,
     ) -> Result<(), TransportError> {
-        if largest < self.first_sent {
+        if self.first_sent.is_none_or(|first| largest < first) {
             return Ok(());
         }
         // RFC 9001 §6.2: who saw a packet with new keys must not answer with old ones.
@@ -187,14 +186,16 @@ impl OneRttKeys {
         Ok(())
     }
 
-    /// We sent an acknowledgement under the current keys.
-    pub const fn on_ack_sent(&mut self) {
-        self.owes_ack = false;
+    /// We sealed a packet with the current keys.
+    pub fn on_sealed(&mut self, number: PacketNumber, with_ack: bool) {
+        self.first_sent.get_or_insert(number);
+        self.owes_ack &= !with_ack;
     }
 
     /// How many packets the current sending key has sealed at most, another sender's included.
-    pub const fn sealed(&self, next_sent: PacketNumber) -> u64 {
-        next_sent.value().saturating_sub(self.first_sent.value())
+    pub fn sealed(&self, next_sent: PacketNumber) -> u64 {
+        let first = self.first_sent.unwrap_or(next_sent);
+        next_sent.value().saturating_sub(first.value())
     }
 }
 
@@ -222,10 +223,11 @@ mod tests {
     fn the_peers_update_is_followed_after_its_packet_opened() {
         let mut keys = keys();
         assert_eq!(keys.choose(false, pn(5)), Generation::Current);
-        assert_eq!(keys.on_opened(Generation::Current, pn(5), pn(9)), Ok(false));
+        assert_eq!(keys.on_opened(Generation::Current, pn(5)), Ok(false));
         assert_eq!(keys.choose(true, pn(6)), Generation::Next);
         assert!(!keys.phase(), "a bit alone changes nothing");
-        assert_eq!(keys.on_opened(Generation::Next, pn(6), pn(9)), Ok(true));
+        assert_eq!(keys.on_opened(Generation::Next, pn(6)), Ok(true));
+        keys.on_sealed(pn(9), false);
         assert!(keys.phase() && keys.sealed(pn(11)) == 2);
         assert_eq!(keys.choose(false, pn(5)), Generation::Previous);
         assert!(keys.packet_key(Generation::Previous).is_some());
@@ -236,41 +238,47 @@ mod tests {
     #[test]
     fn a_second_update_before_the_first_is_acknowledged_is_an_error() {
         let mut keys = keys();
-        keys.on_opened(Generation::Current, pn(1), pn(0)).unwrap();
-        keys.on_opened(Generation::Next, pn(2), pn(0)).unwrap();
+        keys.on_opened(Generation::Current, pn(1)).unwrap();
+        keys.on_opened(Generation::Next, pn(2)).unwrap();
         assert_eq!(keys.choose(false, pn(3)), Generation::Next);
-        let error = keys.on_opened(Generation::Next, pn(3), pn(0)).unwrap_err();
+        let error = keys.on_opened(Generation::Next, pn(3)).unwrap_err();
         assert_eq!(error.code, TransportErrorCode::KEY_UPDATE_ERROR);
-        keys.on_ack_sent();
-        assert_eq!(keys.on_opened(Generation::Next, pn(3), pn(0)), Ok(true));
+        keys.on_sealed(pn(9), true);
+        assert_eq!(keys.on_opened(Generation::Next, pn(3)), Ok(true));
     }
 
     #[test]
     fn our_update_waits_for_an_acknowledgement_and_for_the_old_keys_to_go() {
         let mut keys = keys();
-        assert!(!keys.initiate(pn(4)));
+        keys.on_sealed(pn(0), false);
+        assert!(!keys.initiate());
         keys.on_acked(pn(0), Generation::Current).unwrap();
-        assert!(keys.initiate(pn(4)));
+        assert!(keys.initiate());
+        keys.on_sealed(pn(4), false);
         assert_eq!(
             keys.choose(false, pn(99)),
             Generation::Previous,
             "the peer has not followed yet"
         );
         keys.on_acked(pn(3), Generation::Previous).unwrap();
-        assert!(!keys.initiate(pn(5)));
+        assert!(!keys.initiate());
         keys.on_acked(pn(4), Generation::Current).unwrap();
-        assert!(!keys.initiate(pn(5)), "old keys are still there");
-        keys.on_opened(Generation::Current, pn(50), pn(5)).unwrap();
+        assert!(!keys.initiate(), "old keys are still there");
+        keys.on_opened(Generation::Current, pn(50)).unwrap();
         assert!(keys.previous_may_expire());
         keys.discard_previous();
-        assert!(keys.initiate(pn(5)));
+        assert!(keys.initiate());
     }
 
     #[test]
     fn new_keys_acknowledged_with_old_ones_are_an_error() {
         let mut keys = keys();
+        keys.on_sealed(pn(0), false);
         keys.on_acked(pn(0), Generation::Current).unwrap();
-        assert!(keys.initiate(pn(4)));
+        assert!(keys.initiate());
+        // Numbers of another sender that was a little behind.
+        assert_eq!(keys.on_acked(pn(3), Generation::Previous), Ok(()));
+        keys.on_sealed(pn(4), false);
         let error = keys.on_acked(pn(4), Generation::Previous).unwrap_err();
         assert_eq!(error.code, TransportErrorCode::KEY_UPDATE_ERROR);
     }

@@ -302,11 +302,10 @@ impl Connection {
         let Some(space) = self.spaces.get_mut(received.space) else {
             return Ok(());
         };
-        let next = space.numbers.next();
         let SpaceKeys::OneRtt(keys) = &mut space.keys else {
             return Ok(());
         };
-        if keys.on_opened(received.generation, received.number, next)? {
+        if keys.on_opened(received.generation, received.number)? {
             let phase = keys.phase();
             self.events.push_back(Event::KeysUpdated { phase });
             self.timers.stop(Timer::OldKeys);

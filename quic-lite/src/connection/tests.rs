@@ -4,6 +4,7 @@ mod chaos;
 mod close;
 mod cost;
 mod datagram;
+mod extras;
 mod handshake;
 mod keys;
 mod migration;

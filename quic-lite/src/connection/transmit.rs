@@ -280,7 +280,7 @@ impl Connection {
             return;
         };
         let (sealed, limit) = (keys.sealed(next), keys.suite().confidentiality_limit());
-        if is_confirmed && sealed >= interval.min(limit / 2) && keys.initiate(next) {
+        if is_confirmed && sealed >= interval.min(limit / 2) && keys.initiate() {
             self.on_keys_updated();
         } else if sealed >= limit - KEY_RESERVE
             || next.value() >= PacketNumber::MAX.value() - KEY_RESERVE

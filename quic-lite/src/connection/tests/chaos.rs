@@ -120,11 +120,12 @@ impl Chaos {
     fn read_all(&mut self) {
         for (direction, from_client) in [(Direction::ToServer, true), (Direction::ToClient, false)]
         {
-            for event in self.pair.take_stream_events(direction) {
-                if let StreamEvent::Readable(id) = event {
-                    self.read(from_client, id);
-                }
-            }
+            let events = self.pair.take_stream_events(direction);
+            let readable = events.into_iter().filter_map(|event| match event {
+                StreamEvent::Readable(id) => Some(id),
+                _ => None,
+            });
+            readable.for_each(|id| self.read(from_client, id));
         }
     }
 

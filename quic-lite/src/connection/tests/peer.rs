@@ -12,7 +12,7 @@ use crate::range_set::RangeSet;
 use crate::recovery::SpaceId;
 use crate::time::Time;
 use crate::wire::frame::{
-    Ack, Frame, NewConnectionId, NewToken, PathChallenge, RetireConnectionId, Stream,
+    Ack, Crypto, Frame, NewConnectionId, NewToken, PathChallenge, RetireConnectionId, Stream,
 };
 use crate::wire::header::{LongHeader, LongType, ShortHeader};
 use crate::wire::packet_number::PacketNumber;
@@ -167,13 +167,90 @@ fn a_stream_beyond_the_limit_ends_the_connection() {
 fn crypto_after_the_handshake_from_a_client_is_refused() {
     let mut pair = Pair::connected(Setup::default());
     inject(&mut pair, |out| {
-        let frame = crate::wire::frame::Crypto {
+        let frame = Crypto {
             offset: 0,
             data: &[24, 0, 0, 1, 0],
         };
         Frame::Crypto(frame).encode(out).unwrap();
     });
     assert_eq!(server_code(&mut pair), "CRYPTO_ERROR(alert 10)");
+}
+
+/// Sends an Initial packet with these frames from the client to the server, in a full datagram.
+fn inject_initial(pair: &mut Pair, write: impl FnOnce(&mut Writer<'_>)) {
+    let server = pair.server();
+    let dcid = server.handshake.initial_dcid;
+    let keys = crate::protection::Keys::initial(&dcid, Side::Client);
+    let header = LongHeader {
+        long_type: LongType::Initial { token: &[] },
+        destination_cid: dcid,
+        source_cid: server.handshake.remote_cid.unwrap(),
+    };
+    let mut buffer = [0; 1200];
+    let number = PacketNumber::new(1000);
+    let mut out = Writer::new(&mut buffer[..1200 - TAG_LEN]);
+    let layout = header.encode(number, 4, &mut out).unwrap();
+    write(&mut out);
+    out.put_zeros(out.remaining()).unwrap();
+    layout.set_length(TAG_LEN, &mut out).unwrap();
+    seal_packet(&mut buffer, layout.pn_offset, number, &keys.local).unwrap();
+    let (now, tuple) = (pair.now, pair.server().path());
+    pair.server().receive(now, tuple, None, &mut buffer);
+}
+
+/// A server that has the client's first Initial and nothing else.
+fn half_open() -> Pair {
+    let mut pair = Pair::new(Setup::default());
+    pair.run_for(Duration::from_millis(12));
+    pair.flying.clear();
+    pair
+}
+
+#[test]
+fn frames_that_an_initial_must_not_carry_are_violations() {
+    let stream = Frame::Stream(Stream {
+        stream_id: StreamId::new(Side::Client, Dir::Bi, 0),
+        offset: 0,
+        fin: false,
+        data: b"early",
+    });
+    let forbidden = [
+        stream,
+        Frame::HandshakeDone,
+        Frame::PathChallenge(PathChallenge { data: [0; 8] }),
+    ];
+    for frame in forbidden {
+        let mut pair = half_open();
+        inject_initial(&mut pair, |out| frame.encode(out).unwrap());
+        assert_eq!(server_code(&mut pair), "PROTOCOL_VIOLATION");
+    }
+    let mut pair = half_open();
+    inject_initial(&mut pair, |out| Frame::Ping.encode(out).unwrap());
+    assert_eq!(pair.server().state(), State::Handshake);
+}
+
+#[test]
+fn crypto_far_ahead_is_refused() {
+    for offset in [1 << 20, 1 << 61] {
+        let mut pair = half_open();
+        inject_initial(&mut pair, |out| {
+            Frame::Crypto(Crypto { offset, data: b"x" })
+                .encode(out)
+                .unwrap()
+        });
+        assert_eq!(server_code(&mut pair), "CRYPTO_BUFFER_EXCEEDED");
+    }
+}
+
+#[test]
+fn a_small_datagram_with_an_initial_is_dropped() {
+    let mut pair = Pair::new(Setup::default());
+    pair.run_for(Duration::from_millis(12));
+    let received = pair.server().stats().packets_received;
+    let mut datagram = vec![0xc0; 600];
+    let (now, tuple) = (pair.now, pair.server().path());
+    pair.server().receive(now, tuple, None, &mut datagram);
+    assert_eq!(pair.server().stats().packets_received, received);
 }
 
 #[test]
