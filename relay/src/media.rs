@@ -18,9 +18,9 @@
 //!
 //! The file header is a property of the track because a subscriber that joins late needs it too. The
 //! 12 bytes before each frame are its length and its timestamp, and both are known. The first group
-//! is told because group IDs start at the publisher's clock (draft-18 §2.3: a restarted publisher
-//! must not use an ID again): a subscriber could not tell a group that is still on its way from one
-//! that never was.
+//! is told because group IDs start at the publisher's clock, so that they increase when it comes back
+//! (draft-18 §2.3.1): a subscriber could not tell a group that is still on its way from one that never
+//! was.
 
 use quic_relay::ivf::{self, FileHeader};
 use quic_relay::moqt::key_value::{PairWriter, Value, pairs};

@@ -54,7 +54,7 @@ struct Publisher {
     offer: Option<RequestId>,
     /// The PUBLISH or SUBSCRIBE that objects go to.
     subscription: Option<RequestId>,
-    /// Whether the relay wants objects now (draft-18 §10.2.11).
+    /// Whether the relay wants objects now (draft-18 §10.2.12).
     forward: bool,
     hold: Arc<AtomicBool>,
     /// Read from the source and not yet sent.
@@ -152,7 +152,7 @@ impl Publisher {
             hash.update(header.as_bytes());
             media.bytes = header.as_bytes().len() as u64;
         }
-        // draft-18 §2.3: a publisher that comes back must not use a group ID twice.
+        // draft-18 §2.3.1: group IDs increase with time, also when a publisher comes back.
         let first_group = unix_micros() / 1000;
         Ok(Self {
             groups: Groups::new(first_group, ALIAS, options.datagrams),

@@ -1,7 +1,7 @@
 //! `quic-relay subscribe`: one SUBSCRIBE (draft-18 §10.7), and the objects in order to a file.
 //!
 //! Without a filter a relay sends the newest group from its start, and then all that follows. A
-//! publisher that is not there yet is waited for (RENDEZVOUS_TIMEOUT, draft-18 §10.2.9). The end is
+//! publisher that is not there yet is waited for (RENDEZVOUS_TIMEOUT, draft-18 §10.2.6). The end is
 //! told twice: an object says which group is the last, PUBLISH_DONE says how many streams there were;
 //! whichever is complete first ends the program.
 
@@ -356,14 +356,19 @@ impl Subscriber {
             packets,
             lost: numbers.saturating_sub(packets),
         }));
-        match self.done.as_ref().map(|done| &done.message) {
-            Some(done) if !ENDS_WELL.contains(&done.status) => {
-                let (code, reason) = (done.status.0, &done.reason);
-                let what = format!("the track ended early: {reason} ({code:#x})");
-                Err(Failure::new(Kind::Network, what))
-            }
-            _ => Ok(Progress::Done),
+        let Some(Done { message, .. }) = &self.done else {
+            return Ok(Progress::Done);
+        };
+        let (status, reason) = (message.status, &message.reason);
+        if !ENDS_WELL.contains(&status) {
+            let code = status.0;
+            let what = format!("the track ended early: {reason} ({code:#x})");
+            return Err(Failure::new(Kind::Network, what));
         }
+        if !reason.is_empty() {
+            log::warn!("the track ended: {reason}");
+        }
+        Ok(Progress::Done)
     }
 }
 
