@@ -6,6 +6,7 @@ mod cost;
 mod datagram;
 mod extras;
 mod handshake;
+mod hostile;
 mod keys;
 mod migration;
 mod pair;

@@ -20,12 +20,12 @@ use crate::wire::stream_id::{Dir, Side, StreamId};
 use crate::wire::writer::Writer;
 
 /// Sends a 1-RTT packet with these frames from the client to the server, under the client's keys.
-fn inject(pair: &mut Pair, write: impl FnOnce(&mut Writer<'_>)) {
+pub(super) fn inject(pair: &mut Pair, write: impl FnOnce(&mut Writer<'_>)) {
     let now = pair.now;
     inject_between(now, &pair.client, pair.server.as_mut().unwrap(), write);
 }
 
-fn inject_between(
+pub(super) fn inject_between(
     now: Time,
     from: &Connection,
     to: &mut Connection,
