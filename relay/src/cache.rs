@@ -13,10 +13,10 @@ use quic_lite::stream::Chunk;
 use crate::moqt::scanner::{ObjectSpan, Scanned, Scanner};
 use crate::moqt::{Location, MoqtError, SubgroupHeader, SubgroupId};
 
-/// What a chunk costs beside its bytes: a tree entry, a reference count, an allocation.
-const CHUNK_COST: usize = 96;
-/// What an object costs beside its bytes.
-const OBJECT_COST: usize = size_of::<Placed>();
+/// What a chunk costs beside its bytes: an entry of a tree that may be half empty, a reference count.
+const CHUNK_COST: usize = 112;
+/// What an object costs beside its bytes: an entry of a vector that may be half empty.
+const OBJECT_COST: usize = 2 * size_of::<Placed>();
 
 /// An object of a stored stream, and when its first byte came.
 #[derive(Clone, Copy, Debug)]
@@ -254,9 +254,7 @@ impl StreamStore {
         // What the scanner has not passed it still needs.
         self.chunks
             .retain(|offset, chunk| offset.saturating_add(chunk.len() as u64) > position);
-        let kept = self.objects.pop();
-        self.objects.clear();
-        self.objects.extend(kept);
+        self.objects = self.objects.pop().into_iter().collect();
         self.cost = self
             .chunks
             .values()

@@ -64,7 +64,8 @@ pub struct Relay {
     tracks: HashMap<TrackId, Track>,
     by_name: HashMap<TrackKey, TrackId>,
     subscriptions: HashMap<SubscriptionId, Subscription>,
-    streams: HashMap<StreamKey, Stream>,
+    /// Boxed: half of the table may be empty.
+    streams: HashMap<StreamKey, Box<Stream>>,
     registry: Registry,
     dials: Dials,
     timers: Timers,

@@ -36,15 +36,13 @@ impl Relay {
         let key = StreamKey(self.new_id());
         let store = StreamStore::new(header, header_len);
         let audience = self.audience(track_id, header.group_id);
-        self.streams.insert(
-            key,
-            Stream {
-                track: track_id,
-                source: (peer, stream),
-                store,
-                audience,
-            },
-        );
+        let kept = Stream {
+            track: track_id,
+            source: (peer, stream),
+            store,
+            audience,
+        };
+        self.streams.insert(key, Box::new(kept));
         if let Some(entry) = self.peers.get_mut(&peer) {
             entry.incoming.insert(stream, key);
         }
@@ -233,7 +231,8 @@ impl Relay {
             return;
         }
         if stream.store.is_over() {
-            stream.audience.clear();
+            // With room for each subscriber it would cost more than what is kept of the stream.
+            stream.audience = Vec::new();
             let source = stream.source;
             if let Some(entry) = self.peers.get_mut(&source.0) {
                 entry.incoming.remove(&source.1);

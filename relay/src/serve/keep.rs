@@ -4,7 +4,7 @@ use super::Relay;
 use crate::cache::StoredDatagram;
 use crate::track::{Group, StreamKey, Track, TrackId};
 
-/// What a stream costs beside its chunks and objects.
+/// What a stream costs beside its chunks and objects, with the trees and tables that are never full.
 const STREAM_COST: usize = 1024;
 /// What a group costs beside its streams.
 const GROUP_COST: usize = 256;
