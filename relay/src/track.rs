@@ -14,6 +14,7 @@ use quic_lite::wire::stream_id::StreamId;
 
 use crate::cache::{StoredDatagram, StreamStore};
 use crate::forward::{Route, Window};
+use crate::moqt::message::RequestError;
 use crate::moqt::{
     DoneCode, Filter, FullTrackName, GroupOrder, Location, Parameters, Properties, key_value,
 };
@@ -67,6 +68,10 @@ pub struct Track {
     pub upstream: Upstream,
     /// A newer publisher that was asked and has not answered.
     pub successor: Option<(PeerId, RequestId)>,
+    /// Publishers that were asked in vain since somebody waits.
+    pub refused_by: Vec<PeerId>,
+    /// What the last of them said.
+    pub refusal: Option<RequestError>,
     /// Who takes it.
     pub subscriptions: Vec<SubscriptionId>,
     /// Who waits for it.
@@ -92,6 +97,8 @@ impl Track {
             largest: None,
             upstream: Upstream::None,
             successor: None,
+            refused_by: Vec::new(),
+            refusal: None,
             subscriptions: Vec::new(),
             waiting: Vec::new(),
             fetches: Vec::new(),
@@ -116,6 +123,16 @@ impl Track {
     pub fn may_have_datagrams(&self) -> bool {
         let no_streams = matches!(&self.upstream, Upstream::Live(live) if live.streams == 0);
         self.has_datagrams || no_streams
+    }
+
+    /// How long those who wait may still wait for a publisher.
+    pub fn patience(&self, now: Time) -> Option<Duration> {
+        let until = self
+            .waiting
+            .iter()
+            .filter_map(|waiting| waiting.until)
+            .max()?;
+        Some(until.since(now)).filter(|left| !left.is_zero())
     }
 
     /// The new group that those who wait wish for (draft §10.2.13).

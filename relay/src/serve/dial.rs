@@ -43,6 +43,11 @@ pub(super) enum Above {
 }
 
 impl Dials {
+    /// Whether a connection is one of ours to the relay above.
+    pub(super) fn is_dialed(&self, peer: PeerId) -> bool {
+        self.scopes.values().any(|dial| dial.peer == Some(peer))
+    }
+
     /// The scope that a connection of ours is for.
     pub(super) fn scope_of(&self, peer: PeerId) -> Option<Scope> {
         self.scopes
@@ -66,6 +71,10 @@ impl Relay {
                 .clone_from(&configured.authorization_tokens);
         }
         setup
+    }
+
+    pub(super) fn is_above(&self, peer: PeerId) -> bool {
+        self.dials.is_dialed(peer)
     }
 
     /// The relay above, for this scope; dials it when it was not needed before.

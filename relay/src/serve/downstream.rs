@@ -315,13 +315,16 @@ impl Relay {
             .partition(|waiting| waiting.until.is_none_or(|until| until <= now));
         let next = rest.iter().filter_map(|waiting| waiting.until).min();
         track.waiting = rest;
+        let refusal = track.refusal.clone();
         for waiting in over {
             // Draft §10.2.6: a wait that was granted and is over ends with TIMEOUT.
             let (code, reason) = match waiting.until {
                 Some(_) => (RequestErrorCode::TIMEOUT, "no publisher came"),
                 None => (RequestErrorCode::DOES_NOT_EXIST, "not found: no publisher"),
             };
-            self.refuse(cx, waiting.peer, waiting.request, code, reason);
+            let ours = RequestError::new(code, reason);
+            let error = refusal.clone().filter(|_| waiting.until.is_none());
+            self.refuse_with(cx, waiting.peer, waiting.request, error.unwrap_or(ours));
         }
         match next {
             Some(at) => self.timers.set(Timer::Waiting(id), at),

@@ -30,10 +30,7 @@ impl Relay {
             return;
         }
         if track.upstream.request() == Some(from) && !track.is_live() {
-            track.upstream = Upstream::None;
-            self.timers.stop(&Timer::Asked(id));
-            self.refuse_waiting(cx, id, error);
-            self.drop_if_unwanted(id);
+            self.on_asked_in_vain(cx, id, from.0, error.clone());
         }
     }
 
@@ -45,10 +42,32 @@ impl Relay {
         if let Some(successor) = track.successor.take() {
             self.cancel_upstream(cx, successor);
         } else if let Upstream::Pending { peer, request } = track.upstream {
-            track.upstream = Upstream::None;
             self.cancel_upstream(cx, (peer, request));
-            let error =
-                RequestError::new(RequestErrorCode::TIMEOUT, "the publisher does not answer");
+            let code = RequestErrorCode::TIMEOUT;
+            let error = RequestError::new(code, "the publisher does not answer");
+            self.on_asked_in_vain(cx, id, peer, error);
+        }
+    }
+
+    /// A publisher will not bring a track; another one may.
+    fn on_asked_in_vain(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TrackId,
+        peer: PeerId,
+        error: RequestError,
+    ) {
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        track.upstream = Upstream::None;
+        track.refused_by.push(peer);
+        let final_answer = error.code != RequestErrorCode::DOES_NOT_EXIST;
+        track.refusal = Some(error.clone());
+        self.timers.stop(&Timer::Asked(id));
+        self.seek(cx, id);
+        let still_none = |track: &Track| matches!(track.upstream, Upstream::None);
+        if final_answer && self.tracks.get(&id).is_some_and(still_none) {
             self.refuse_waiting(cx, id, &error);
             self.drop_if_unwanted(id);
         }

@@ -57,16 +57,18 @@ impl Watch {
 }
 
 impl Registry {
-    /// The newest publisher of the namespace, or of the longest prefix of it that has one.
-    pub(super) fn publisher(&self, key: &TrackKey) -> Option<PeerId> {
-        key.name.namespace.prefixes().find_map(|prefix| {
-            let published = self.published.get(&(key.scope.clone(), prefix))?;
-            published
-                .iter()
-                .rev()
-                .find(|it| it.whole)
-                .map(|it| it.from.0)
-        })
+    /// Who may bring a track: longer namespaces first, among equal ones the newest.
+    pub(super) fn publishers(&self, key: &TrackKey) -> Vec<PeerId> {
+        let at = |prefix| self.published.get(&(key.scope.clone(), prefix));
+        let all = key.name.namespace.prefixes().filter_map(at);
+        let whole = all.flat_map(|published| published.iter().rev().filter(|it| it.whole));
+        let mut publishers = Vec::new();
+        for publication in whole {
+            if !publishers.contains(&publication.from.0) {
+                publishers.push(publication.from.0);
+            }
+        }
+        publishers
     }
 
     fn publish(&mut self, at: (Scope, Namespace), from: From, whole: bool) {

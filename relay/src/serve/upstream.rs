@@ -33,7 +33,7 @@ impl Relay {
         Some(id)
     }
 
-    /// Looks for a publisher of a track that somebody waits for.
+    /// Looks for a publisher of a track that somebody waits for, one after the other.
     pub(super) fn seek(&mut self, cx: &mut Context<'_>, id: TrackId) {
         let Some(track) = self
             .tracks
@@ -43,23 +43,36 @@ impl Relay {
             return;
         };
         let key = track.key.clone();
-        if let Some(peer) = self.registry.publisher(&key)
-            && self.ask(cx, id, peer, &key)
-        {
-            return;
+        let mut untried = self.registry.publishers(&key);
+        untried.retain(|peer| !track.refused_by.contains(peer));
+        for peer in untried {
+            if self.ask(cx, id, peer, &key) {
+                return;
+            }
         }
         match self.above(cx, &key.scope) {
-            Above::Ready(peer) if self.ask(cx, id, peer, &key) => {}
+            Above::Ready(peer) if !self.was_refused(id, peer) && self.ask(cx, id, peer, &key) => {}
             Above::Connecting => self.wait_for_above(cx, id),
             _ => self.on_waiting_timeout(cx, id),
         }
     }
 
+    fn was_refused(&self, id: TrackId, peer: PeerId) -> bool {
+        self.tracks
+            .get(&id)
+            .is_some_and(|track| track.refused_by.contains(&peer))
+    }
+
     /// Sends a SUBSCRIBE: everything from now on (draft §9.2: the filters of subscribers are ours to apply).
     fn ask(&mut self, cx: &mut Context<'_>, id: TrackId, peer: PeerId, key: &TrackKey) -> bool {
-        let wish = self.tracks.get(&id).and_then(Track::wished_group);
+        let Some(track) = self.tracks.get(&id) else {
+            return false;
+        };
+        // Only a relay can wait for a publisher to appear (draft §10.2.6).
+        let patience = track.patience(cx.now).filter(|_| self.is_above(peer));
         let parameters = Parameters {
-            new_group_request: wish,
+            new_group_request: track.wished_group(),
+            rendezvous_timeout: patience.map(|left| left.as_millis() as u64),
             ..Parameters::default()
         };
         let message = Message::Subscribe(Subscribe {
@@ -80,8 +93,8 @@ impl Relay {
                 _ => track.successor = Some((peer, request)),
             }
         }
-        self.timers
-            .set(Timer::Asked(id), cx.now + self.config.ask_timeout);
+        let wait = self.config.ask_timeout + patience.unwrap_or_default();
+        self.timers.set(Timer::Asked(id), cx.now + wait);
         true
     }
 
@@ -102,18 +115,45 @@ impl Relay {
             .map(|(key, id)| (key.clone(), *id))
             .collect();
         for (key, id) in tracks {
-            let Some(track) = self.tracks.get(&id) else {
-                continue;
-            };
-            match &track.upstream {
-                Upstream::None => self.seek(cx, id),
-                Upstream::Live(live)
-                    if live.peer != peer && !live.offered && track.successor.is_none() =>
-                {
-                    self.ask(cx, id, peer, &key);
-                }
-                _ => {}
+            self.reconsider(cx, (id, &key), peer);
+        }
+    }
+
+    /// Whether a publisher that has just appeared should bring a track.
+    fn reconsider(&mut self, cx: &mut Context<'_>, (id, key): (TrackId, &TrackKey), peer: PeerId) {
+        let is_above = self.is_above(peer);
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        track.refused_by.retain(|refused| *refused != peer);
+        let from_above = track
+            .upstream
+            .request()
+            .map(|from| self.dials.is_dialed(from.0));
+        match (&track.upstream, from_above) {
+            (Upstream::None, _) => self.seek(cx, id),
+            // What is published here goes before what the relay above may find.
+            (
+                Upstream::Pending {
+                    peer: asked,
+                    request,
+                },
+                Some(true),
+            ) if !is_above => {
+                let stale = (*asked, *request);
+                track.upstream = Upstream::None;
+                self.cancel_upstream(cx, stale);
+                self.seek(cx, id);
             }
+            (Upstream::Live(live), from_above)
+                if live.peer != peer
+                    && !live.offered
+                    && track.successor.is_none()
+                    && (from_above == Some(true) || !is_above) =>
+            {
+                self.ask(cx, id, peer, key);
+            }
+            _ => {}
         }
     }
 
@@ -247,6 +287,8 @@ impl Relay {
         track.properties = properties;
         track.largest = largest;
         track.ended_at = None;
+        track.refused_by.clear();
+        track.refusal = None;
         self.timers.stop(&Timer::Lost(id));
         for stale in old.into_iter().chain(successor).filter(|it| *it != new) {
             self.cancel_upstream(cx, stale);

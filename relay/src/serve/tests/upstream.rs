@@ -105,6 +105,55 @@ fn a_refusal_of_the_publisher_reaches_the_subscriber() {
 }
 
 #[test]
+fn a_publisher_that_does_not_have_the_track_is_not_the_last_to_be_asked() {
+    let mut world = World::new();
+    let (has, has_not) = (world.connect(), world.connect());
+    world.publish_namespace(has, "live");
+    world.publish_namespace(has_not, "live");
+    let subscriber = world.connect();
+    let id = world.subscribe(subscriber, Parameters::default());
+    let (request, _) = world.at(has_not).asked();
+    let error = RequestError::new(RequestErrorCode::DOES_NOT_EXIST, "not mine");
+    world
+        .at(has_not)
+        .send(request, &Message::RequestError(error));
+    world.settle();
+    world.accept(has, 1, None);
+    assert!(matches!(
+        world.at(subscriber).message(id),
+        Message::SubscribeOk(_)
+    ));
+}
+
+#[test]
+fn the_relay_above_waits_as_long_as_the_subscriber_and_makes_way_for_a_publisher_here() {
+    let mut world = below();
+    let patient = Parameters {
+        rendezvous_timeout: Some(9000),
+        ..Parameters::default()
+    };
+    let subscriber = world.connect();
+    let id = world.subscribe(subscriber, patient);
+    let above = world.answer_dial();
+    let (asked, Message::Subscribe(message)) = world.at(above).asked() else {
+        panic!("no SUBSCRIBE");
+    };
+    assert_eq!(message.parameters.rendezvous_timeout, Some(9000));
+    let publisher = world.connect();
+    world.publish_namespace(publisher, "live");
+    let ended = SessionEvent::Ended {
+        id: asked,
+        how: Ended::Cancelled(ResetCode::CANCELLED.0),
+    };
+    assert_eq!(world.at(above).news(), [ended]);
+    world.accept(publisher, 1, None);
+    assert!(matches!(
+        world.at(subscriber).message(id),
+        Message::SubscribeOk(_)
+    ));
+}
+
+#[test]
 fn a_publisher_that_never_answers_is_given_up() {
     let mut world = World::new();
     let publisher = world.connect();
