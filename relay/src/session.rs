@@ -7,7 +7,7 @@
 //!
 //! Promise: what a peer can make a session hold is bounded by the transport's windows and stream
 //! limits plus the constants here; an idle session owns next to nothing. Rules that end the session
-//! when broken are checked here ([`rules`]); what a request means is for the owner to decide.
+//! when broken are checked here (`rules`); what a request means is for the owner to decide.
 //!
 //! ```
 //! use quic_relay::moqt::Setup;
