@@ -197,6 +197,17 @@ impl StreamStore {
         self.objects.get(index).map(|placed| placed.span)
     }
 
+    /// The first object that did not begin to arrive before `limit`: the one after the last, when all did.
+    pub fn fresh_from(&self, limit: Time) -> u64 {
+        let stale = self.objects.partition_point(|placed| placed.since < limit);
+        match (self.objects.get(stale), self.objects.last()) {
+            _ if stale == 0 => 0,
+            (Some(fresh), _) => fresh.span.id,
+            (None, Some(last)) => last.span.id.saturating_add(1),
+            (None, None) => 0,
+        }
+    }
+
     /// The object that the byte at `offset` belongs to; the first one for bytes of the header.
     pub fn object_at(&self, offset: u64) -> Option<&Placed> {
         let index = self
@@ -271,6 +282,8 @@ pub struct StoredDatagram {
     pub location: Location,
     /// All of the datagram.
     pub bytes: Chunk,
+    /// When it came.
+    pub since: Time,
 }
 
 impl StoredDatagram {

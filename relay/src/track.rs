@@ -125,6 +125,12 @@ impl Track {
         self.has_datagrams || no_streams
     }
 
+    /// Objects that began to arrive before this are not served from the cache any more (draft §12.3).
+    pub fn stale_before(&self, now: Time) -> Option<Time> {
+        let duration = self.properties.int(key_value::key::MAX_CACHE_DURATION)?;
+        Some(now - Duration::from_millis(duration))
+    }
+
     /// How long those who wait may still wait for a publisher.
     pub fn patience(&self, now: Time) -> Option<Duration> {
         let until = self

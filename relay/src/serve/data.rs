@@ -340,6 +340,7 @@ impl Relay {
             StoredDatagram {
                 location,
                 bytes: datagram.clone(),
+                since: cx.now,
             },
         );
         self.progress_fetches(cx, id);

@@ -13,7 +13,7 @@ use super::timers::{Timer, Timers};
 use super::{Context, Relay};
 use crate::cache::StreamStore;
 use crate::forward::{Route, Send, begin};
-use crate::moqt::ResetCode;
+use crate::moqt::{Location, ResetCode};
 use crate::track::{
     Listener, PeerId, StreamKey, Subscription, SubscriptionId, TrackId, Upstream, stream_priority,
 };
@@ -158,8 +158,15 @@ impl Relay {
             return;
         };
         let (peer, alias) = (subscription.peer, subscription.alias);
+        let track = self.tracks.get(&stream.track);
+        let mut window = subscription.window;
+        if let Some(limit) = track.and_then(|track| track.stale_before(cx.now)) {
+            let group = stream.store.header().group_id;
+            let fresh = Location::new(group, stream.store.fresh_from(limit));
+            window.start = window.start.max(fresh);
+        }
         let mut sends = mem::take(&mut self.sends);
-        let route = begin(&subscription.window, alias, &stream.store, &mut sends);
+        let route = begin(&window, alias, &stream.store, &mut sends);
         let mut listener = Listener {
             subscription: id,
             peer,

@@ -3,6 +3,7 @@
 //! Objects that are on their way are waited for a moment; what is not known by then is said to be
 //! unknown. A range of which nothing is kept is refused: this relay does not fetch upstream.
 
+use quic_lite::Time;
 use quic_lite::stream::Chunk;
 use quic_lite::wire::stream_id::Dir;
 
@@ -230,7 +231,7 @@ impl Relay {
         if let Some(entry) = self.peers.get_mut(&peer) {
             entry.tasks.remove(&request);
         }
-        let (ok, pieces) = match self.fetch_answer(id, job) {
+        let (ok, pieces) = match self.fetch_answer(cx.now, id, job) {
             Ok(answer) => answer,
             Err((code, reason)) => {
                 self.refuse(cx, peer, request, code, reason);
@@ -284,10 +285,15 @@ impl Relay {
     }
 
     /// FETCH_OK and all of the fetch stream, in pieces.
-    fn fetch_answer(&self, id: TrackId, job: &FetchJob) -> Result<(FetchOk, Vec<Chunk>), Refusal> {
+    fn fetch_answer(
+        &self,
+        now: Time,
+        id: TrackId,
+        job: &FetchJob,
+    ) -> Result<(FetchOk, Vec<Chunk>), Refusal> {
         let none = (RequestErrorCode::INVALID_RANGE, "not in the cache");
         let track = self.tracks.get(&id).ok_or(none)?;
-        let mut found = self.in_range(track, job);
+        let mut found = self.in_range(now, track, job);
         let (Some(first), Some(last)) = (found.first(), found.last()) else {
             return Err(none);
         };
@@ -326,9 +332,9 @@ impl Relay {
     }
 
     /// The complete objects of a range, in order.
-    fn in_range(&self, track: &Track, job: &FetchJob) -> Vec<Found> {
+    fn in_range(&self, now: Time, track: &Track, job: &FetchJob) -> Vec<Found> {
         let groups = track.groups.range(job.start.group..=job.end.group);
-        let objects = groups.flat_map(|(group, _)| self.find(track, *group));
+        let objects = groups.flat_map(|(group, _)| self.find(now, track, *group));
         let wanted = job.start..=job.end;
         objects.filter(|it| wanted.contains(&it.location)).collect()
     }

@@ -1,5 +1,6 @@
 //! Objects as they are kept, made ready for a fetch stream (draft §11.4.4).
 
+use quic_lite::Time;
 use quic_lite::stream::Chunk;
 
 use super::Relay;
@@ -29,12 +30,13 @@ impl Found {
 }
 
 impl Relay {
-    /// The complete objects of a group, by ID.
-    pub(super) fn find(&self, track: &Track, group: u64) -> Vec<Found> {
+    /// The complete objects of a group, by ID, that may still be served.
+    pub(super) fn find(&self, now: Time, track: &Track, group: u64) -> Vec<Found> {
         let Some(kept) = track.groups.get(&group) else {
             return Vec::new();
         };
         let default_priority = track.properties.default_priority();
+        let limit = track.stale_before(now).unwrap_or(Time::ZERO);
         let mut found = Vec::new();
         for store in kept
             .streams
@@ -49,10 +51,10 @@ impl Relay {
             let objects = store
                 .objects()
                 .iter()
-                .filter(|placed| store.has(&placed.span));
+                .filter(|placed| placed.since >= limit && store.has(&placed.span));
             found.extend(objects.filter_map(|placed| object(store, &placed.span, priority)));
         }
-        for datagram in &kept.datagrams {
+        for datagram in kept.datagrams.iter().filter(|it| it.since >= limit) {
             if let Ok(Some(object)) = ObjectDatagram::parse_all(&datagram.bytes)
                 && let Body::Payload(payload) = object.body
             {

@@ -9,21 +9,34 @@ use quic_lite::wire::writer::Writer;
 pub(crate) fn transfer(from: &mut Streams, to: &mut Streams) -> bool {
     let mut moved = false;
     for _ in 0..10_000 {
-        let mut buffer = [0; 1200];
-        let mut sent = Vec::new();
-        let mut writer = Writer::new(&mut buffer);
-        from.write_frames(&mut writer, &mut sent);
-        let len = writer.written().len();
-        if len == 0 {
+        let Some((packet, sent)) = write(from) else {
             break;
-        }
+        };
         moved = true;
-        for frame in frames(&buffer[..len]) {
-            deliver(to, frame.expect("our own frame"));
-        }
+        deliver_packet(to, &packet);
         sent.iter().for_each(|frame| from.on_acked(frame));
     }
     moved
+}
+
+/// What a packet carries, for its sender to be told that it arrived.
+type Sent = Vec<quic_lite::recovery::sent_frame::SentFrame>;
+
+/// The next packet's frames.
+pub(crate) fn write(from: &mut Streams) -> Option<(Vec<u8>, Sent)> {
+    let mut buffer = [0; 1200];
+    let mut sent = Vec::new();
+    let mut writer = Writer::new(&mut buffer);
+    from.write_frames(&mut writer, &mut sent);
+    let packet = writer.written().to_vec();
+    (!packet.is_empty()).then_some((packet, sent))
+}
+
+/// Lets a packet's frames arrive.
+pub(crate) fn deliver_packet(to: &mut Streams, packet: &[u8]) {
+    for frame in frames(packet) {
+        deliver(to, frame.expect("our own frame"));
+    }
 }
 
 fn deliver(streams: &mut Streams, frame: Frame<'_>) {

@@ -75,6 +75,20 @@ fn pieces_are_forwarded_before_the_stream_ends() {
 }
 
 #[test]
+fn a_hole_upstream_holds_no_subscriber_back() {
+    let mut world = World::new();
+    let live = world.live(3);
+    let bytes = world.at(live.publisher).subgroup(3, 0, &[0, 1, 2, 3]);
+    let lost = world.lose(live.publisher, 2);
+    // All that came after the hole is with the subscriber already, and so is the end.
+    let (_, received) = world.at(live.subscriber).streams.local_max_data();
+    assert!(received >= bytes.len() as u64, "{received}");
+    assert!(world.at(live.subscriber).whole().is_empty());
+    world.find(live.publisher, &lost);
+    assert_eq!(world.at(live.subscriber).whole(), [bytes]);
+}
+
+#[test]
 fn two_tracks_with_one_alias_keep_apart() {
     let mut world = World::new();
     let live = world.live(7);

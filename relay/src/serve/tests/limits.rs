@@ -123,6 +123,33 @@ fn the_cache_keeps_latest_groups_and_drops_older_ones_first() {
 }
 
 #[test]
+fn objects_are_not_served_longer_than_their_track_allows() {
+    let mut world = World::new();
+    let publisher = world.connect();
+    let mut properties = Vec::new();
+    PairWriter::new(&mut properties).int(key::MAX_CACHE_DURATION, 500);
+    let properties = Properties::parse_all(&properties).expect("valid");
+    world.offer_with(publisher, 3, properties);
+    let bytes = subgroup(3, 0, &[0, 1]);
+    let stream = world.at(publisher).open(&bytes[..3007]);
+    world.settle();
+    world.wait(Duration::from_millis(400));
+    let publisher = world.at(publisher);
+    let (streams, rest) = (&mut publisher.streams, bytes[3007..].into());
+    streams.write_chunk(stream, rest).expect("open");
+    streams.finish(stream).expect("open");
+    world.settle();
+    world.wait(Duration::from_millis(200));
+    let late = world.connect();
+    world.subscribe(late, Parameters::default());
+    let mut fresh = Vec::new();
+    let joined = header(3, 0).joined(0);
+    joined.encode(&mut fresh);
+    fresh.extend(objects(&[1], None));
+    assert_eq!(world.at(late).whole(), [Bytes(fresh)]);
+}
+
+#[test]
 fn a_group_without_end_is_forwarded_but_not_kept() {
     let config = RelayConfig {
         group_bytes: 50_000,

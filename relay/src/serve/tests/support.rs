@@ -22,7 +22,7 @@ use crate::moqt::{
 };
 use crate::serve::{Context, Network, Relay, RelayConfig};
 use crate::session::RequestId;
-use crate::session::pipe::transfer;
+use crate::session::pipe::{deliver_packet, transfer, write};
 use crate::track::PeerId;
 
 /// Limits that a peer announces.
@@ -221,6 +221,7 @@ impl World {
             .get_mut(&peer)
             .and_then(Streams::poll_event)
         {
+            moved = true;
             self.act(|relay, cx| relay.on_stream_event(cx, peer, event));
         }
         for datagram in datagrams {
@@ -244,6 +245,31 @@ impl World {
         }
         somebody.work(self.now);
         moved
+    }
+
+    /// Lets what a peer has to say arrive, but for one packet, which is held back and returned.
+    pub(super) fn lose(&mut self, peer: PeerId, nth: usize) -> Vec<u8> {
+        let mut lost = Vec::new();
+        let somebody = self.peers.get_mut(&peer).expect("connected");
+        let end = self.ends.streams.get_mut(&peer).expect("connected");
+        let mut n = 0;
+        while let Some((packet, _)) = write(&mut somebody.streams) {
+            if n == nth {
+                lost = packet;
+            } else {
+                deliver_packet(end, &packet);
+            }
+            n += 1;
+        }
+        self.settle();
+        lost
+    }
+
+    /// The packet that was held back arrives.
+    pub(super) fn find(&mut self, peer: PeerId, packet: &[u8]) {
+        let end = self.ends.streams.get_mut(&peer).expect("connected");
+        deliver_packet(end, packet);
+        self.settle();
     }
 
     /// Lets time pass, timers included.
@@ -334,12 +360,21 @@ impl World {
 
     /// Offers the track with PUBLISH; the relay's parameters in answer.
     pub(super) fn offer(&mut self, publisher: PeerId, alias: u64) -> (RequestId, Parameters) {
+        self.offer_with(publisher, alias, Properties::default())
+    }
+
+    pub(super) fn offer_with(
+        &mut self,
+        publisher: PeerId,
+        alias: u64,
+        properties: Properties,
+    ) -> (RequestId, Parameters) {
         let message = Publish {
             request_id: 0,
             track: track(),
             track_alias: alias,
             parameters: Parameters::default(),
-            properties: Properties::default(),
+            properties,
         };
         let id = self.at(publisher).request(Message::Publish(message));
         self.settle();
