@@ -194,3 +194,30 @@ fn an_attacker_on_the_side_cannot_take_the_connection_away() {
         assert_eq!(pair.server.connection().unwrap().path().remote, CLIENT);
     });
 }
+
+/// RFC 9000 §9.3: only the newest packet says where the peer is; one that was held up on the way from the
+/// old address says nothing.
+#[test]
+fn a_late_packet_from_the_old_address_moves_nobody() {
+    let mut pair = start(Scenario::new(1), 1000);
+    pair.run(SECOND);
+    pair.run_for(SECOND);
+    let (held, late) = mpsc::channel();
+    pair.network.filter = Some(Box::new(move |from, bytes| {
+        from == Side::Server || held.send(bytes.to_vec()).is_err()
+    }));
+    pair.client.connection_mut().unwrap().ping();
+    pair.turn();
+    let late = late.recv().expect("the client sent a PING");
+    pair.network.filter = None;
+
+    let new = address(7, 7);
+    pair.network.rebind(new);
+    pair.client.app.want(1000);
+    pair.run_for(SECOND);
+    assert_eq!(pair.server.connection().unwrap().path().remote, new);
+    pair.network.inject(pair.now, Side::Server, CLIENT, late);
+    pair.run_for(SECOND);
+    let moves = count(&pair, |event| matches!(event, Event::PathChanged { .. }));
+    assert_eq!(moves, 1);
+}

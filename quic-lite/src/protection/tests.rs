@@ -272,6 +272,21 @@ fn a_packet_with_any_bit_flipped_is_refused() {
     }
 }
 
+/// RFC 9001 §5.4.1. The masks of Appendix A all have a zero where the two forms differ.
+#[test]
+fn four_bits_of_a_long_first_byte_are_masked_and_five_of_a_short_one() {
+    let keys = initial_keys().local;
+    for (first, expected) in [(0xc0, 0x0f), (0x40, 0x1f)] {
+        let masked = (0..64).fold(0, |masked, pn| {
+            let mut packet = [0; 40];
+            packet[0] = first;
+            seal_packet(&mut packet, 1, number(pn), &keys).unwrap();
+            masked | packet[0] ^ first
+        });
+        assert_eq!(masked, expected);
+    }
+}
+
 #[test]
 fn keys_of_another_generation_connection_or_direction_refuse() {
     for keys in all_keys() {
