@@ -19,7 +19,7 @@ fn none(complaints: &[String]) {
 fn files_have_at_most_500_lines() {
     let long = |path: &std::path::PathBuf| {
         let lines = read(path).lines().count();
-        (lines > limit(path, MAX_FILE)).then(|| format!("{}: {lines} lines", path.display()))
+        (lines > MAX_FILE).then(|| format!("{}: {lines} lines", path.display()))
     };
     none(&files("rs").iter().filter_map(long).collect::<Vec<_>>());
 }
@@ -29,7 +29,7 @@ fn functions_have_at_most_60_lines() {
     let mut complaints = Vec::new();
     for path in files("rs") {
         for (name, lines) in functions(&read(&path)) {
-            if lines > limit(&path, MAX_FUNCTION) {
+            if lines > MAX_FUNCTION {
                 complaints.push(format!("{}: fn {name}: {lines} lines", path.display()));
             }
         }
@@ -38,7 +38,8 @@ fn functions_have_at_most_60_lines() {
 }
 
 /// Name and length of each function, from the line with `fn` to the closing brace. Formatted code
-/// closes a function where it began, so indentation tells.
+/// closes a function where it began, so indentation tells. Not those that are longer for a reason that
+/// clippy was told.
 fn functions(source: &str) -> Vec<(String, usize)> {
     let lines: Vec<&str> = source.lines().collect();
     let mut found = Vec::new();
@@ -49,7 +50,8 @@ fn functions(source: &str) -> Vec<(String, usize)> {
         };
         let is_head = before.is_empty() || before.split_whitespace().all(is_qualifier);
         let name = after.split(['(', '<']).next().unwrap_or_default();
-        if !is_head || name.is_empty() || line.ends_with([';', '}']) {
+        let is_excused = at > 0 && lines[at - 1].contains("expect(clippy::too_many_lines, reason");
+        if is_excused || !is_head || name.is_empty() || line.ends_with([';', '}']) {
             continue;
         }
         let indent = &line[..line.len() - code.len()];
@@ -248,32 +250,6 @@ fn missing_test(test: &str) -> Option<String> {
     (!is_test).then(|| format!("no test {test}"))
 }
 
-/// Files that read better long have more room.
-fn limit(path: &Path, usual: usize) -> usize {
-    let is_known = LONGER.iter().any(|(longer, _)| path == Path::new(longer));
-    if is_known { usual + usual / 2 } else { usual }
-}
-
-/// What is longer, and why.
-const LONGER: &[(&str, &str)] = &[
-    (
-        "relay/src/moqt/message/tests.rs",
-        "tables of literal bytes, one row a message",
-    ),
-    (
-        "relay/src/serve.rs",
-        "the relay's parts and the calls on it, together",
-    ),
-    ("relay/src/serve/downstream.rs", "all that subscribers ask"),
-    ("relay/src/serve/fetch.rs", "one decision with many answers"),
-    ("relay/src/serve/upstream.rs", "all that publishers do"),
-    ("relay/src/serve/tests/downstream.rs", "scenarios"),
-    (
-        "relay/src/serve/tests/support.rs",
-        "the cast of all scenarios",
-    ),
-    ("relay/src/session/tests.rs", "scenarios"),
-];
 const MAX_FILE: usize = 500;
 /// With its signature and closing brace; clippy counts the lines of code between them.
 const MAX_FUNCTION: usize = 62;
