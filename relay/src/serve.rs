@@ -387,7 +387,7 @@ impl Relay {
                 Timer::Delivery(peer) => self.check_timeouts(cx, peer),
                 Timer::Waiting(track) => self.on_waiting_timeout(cx, track),
                 Timer::Asked(track) => self.on_asked_timeout(cx, track),
-                Timer::Done(track) => self.end_track(cx, track),
+                Timer::Done(track) => self.on_done_timeout(cx, track),
                 Timer::Lost(track) => self.give_up(cx, track),
                 Timer::Linger(track) => self.on_linger_timeout(cx, track),
                 Timer::Fetch(track) => self.progress_fetches(cx, track),

@@ -219,6 +219,8 @@ pub struct LiveUpstream {
     pub streams: u64,
     /// Streams that are not over.
     pub open: HashSet<StreamKey>,
+    /// When bytes of its streams last came.
+    pub heard: Time,
     /// They have said that it ends.
     pub done: Option<Done>,
 }

@@ -158,6 +158,9 @@ impl Relay {
             return Ok(());
         };
         let (track, group) = (stream.track, stream.store.header().group_id);
+        if let Some(Upstream::Live(live)) = self.tracks.get_mut(&track).map(|it| &mut it.upstream) {
+            live.heard = cx.now;
+        }
         let before = stream.store.cost();
         let mut seen = Vec::new();
         stream

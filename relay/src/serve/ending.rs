@@ -1,5 +1,7 @@
 //! How tracks end: publishers refuse, fall silent, say goodbye or vanish, or nobody cares. MOQT draft §10.11.
 
+use core::time::Duration;
+
 use super::timers::Timer;
 use super::{Context, Relay};
 use crate::moqt::message::{PublishDone, RequestError};
@@ -103,14 +105,34 @@ impl Relay {
             stream_count,
             reason,
         });
-        let uncounted = track.may_have_datagrams();
-        let wait = if uncounted {
-            self.config.done_timeout / 16
-        } else {
-            self.config.done_timeout
-        };
+        let wait = self.patience_after_done(id);
         self.timers.set(Timer::Done(id), cx.now + wait);
         self.check_done(cx, id);
+    }
+
+    /// How long the streams that PUBLISH_DONE counted may be silent. Datagrams nobody counts; they are
+    /// only a little late.
+    fn patience_after_done(&self, id: TrackId) -> Duration {
+        let is_counted = |track: &Track| {
+            let has_streams = matches!(&track.upstream, Upstream::Live(live)
+                if live.done.as_ref().is_some_and(|done| done.stream_count > 0));
+            has_streams && !track.has_datagrams
+        };
+        match self.tracks.get(&id).is_some_and(is_counted) {
+            true => self.config.done_timeout,
+            false => self.config.done_timeout / 16,
+        }
+    }
+
+    /// The streams of an ended track have been silent, or bytes of them still come.
+    pub(super) fn on_done_timeout(&mut self, cx: &mut Context<'_>, id: TrackId) {
+        let wait = self.patience_after_done(id);
+        match self.tracks.get(&id).map(|track| &track.upstream) {
+            Some(Upstream::Live(live)) if live.heard + wait > cx.now => {
+                self.timers.set(Timer::Done(id), live.heard + wait);
+            }
+            _ => self.end_track(cx, id),
+        }
     }
 
     /// Whether the publisher of a track has sent PUBLISH_DONE on this request.

@@ -184,6 +184,7 @@ impl Relay {
             alias: ok.track_alias,
             streams: 0,
             open: HashSet::new(),
+            heard: cx.now,
             done: None,
         };
         self.take_over(cx, id, live, ok.properties, ok.parameters.largest_object);
@@ -225,6 +226,7 @@ impl Relay {
             alias: message.track_alias,
             streams: 0,
             open: HashSet::new(),
+            heard: cx.now,
             done: None,
         };
         self.take_over(

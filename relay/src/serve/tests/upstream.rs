@@ -68,6 +68,35 @@ fn publish_done_with_a_wrong_count_ends_after_a_while() {
 }
 
 #[test]
+fn streams_that_come_late_after_publish_done_are_waited_for_as_long_as_they_come() {
+    let mut world = World::new();
+    let live = world.live(3);
+    world.at(live.publisher).send(live.upstream, &done(2));
+    world.wait(Duration::from_millis(1500));
+    let bytes = subgroup(3, 0, &[0, 1]);
+    let stream = world.at(live.publisher).open(&bytes[..20]);
+    world.wait(Duration::from_millis(1500));
+    let publisher = world.at(live.publisher);
+    publisher
+        .streams
+        .write_chunk(stream, bytes[20..].into())
+        .expect("open");
+    publisher.streams.finish(stream).expect("open");
+    world.wait(Duration::from_millis(1500));
+    assert!(
+        world.at(live.subscriber).news().is_empty(),
+        "never silent for two seconds"
+    );
+    let late = world.at(live.publisher).subgroup(3, 1, &[0]);
+    world.settle();
+    assert_eq!(
+        world.at(live.subscriber).message(live.subscription),
+        done(2)
+    );
+    assert_eq!(world.at(live.subscriber).whole(), [bytes, late]);
+}
+
+#[test]
 fn datagrams_are_forwarded_as_they_are() {
     let mut world = World::new();
     let live = world.live(3);
