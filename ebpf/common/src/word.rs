@@ -1,0 +1,101 @@
+//! One shared 64-bit word: what all shared state is made of, in the kernel and in userspace. No RFC.
+//!
+//! Every access is atomic, so the same memory may be looked at from both sides without a lock and
+//! without undefined behaviour. `add`, `swap` and `compare_exchange` are full barriers on both sides;
+//! `load` acquires and `store` releases, which x86-64 and the BPF memory model give to plain accesses.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// A shared word.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct Word(AtomicU64);
+
+impl Word {
+    /// A word with this value.
+    pub const fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    /// Its value now.
+    #[inline(always)]
+    pub fn load(&self) -> u64 {
+        #[cfg(not(target_arch = "bpf"))]
+        return self.0.load(Ordering::Acquire);
+        #[cfg(target_arch = "bpf")]
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    #[inline(always)]
+    pub fn store(&self, value: u64) {
+        #[cfg(not(target_arch = "bpf"))]
+        self.0.store(value, Ordering::Release);
+        #[cfg(target_arch = "bpf")]
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Adds, wrapping around; returns the value before.
+    #[inline(always)]
+    pub fn add(&self, value: u64) -> u64 {
+        #[cfg(not(target_arch = "bpf"))]
+        return self.0.fetch_add(value, Ordering::SeqCst);
+        #[cfg(target_arch = "bpf")]
+        bpf::add(self.0.as_ptr(), value)
+    }
+
+    /// Subtracts, wrapping around; returns the value before.
+    #[inline(always)]
+    pub fn sub(&self, value: u64) -> u64 {
+        self.add(value.wrapping_neg())
+    }
+
+    /// Sets it and returns the value before, as one step.
+    #[inline(always)]
+    pub fn swap(&self, value: u64) -> u64 {
+        #[cfg(not(target_arch = "bpf"))]
+        return self.0.swap(value, Ordering::SeqCst);
+        #[cfg(target_arch = "bpf")]
+        bpf::swap(self.0.as_ptr(), value)
+    }
+
+    /// Sets it to `new` if it is `old`; whether it was.
+    #[inline(always)]
+    pub fn compare_exchange(&self, old: u64, new: u64) -> bool {
+        #[cfg(not(target_arch = "bpf"))]
+        return self
+            .0
+            .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok();
+        #[cfg(target_arch = "bpf")]
+        bpf::compare_exchange(self.0.as_ptr(), old, new)
+    }
+}
+
+/// `core` offers no read-modify-write for this target, though the instructions exist (cpu v3).
+#[cfg(target_arch = "bpf")]
+#[expect(unsafe_code, reason = "the instructions behind Word")]
+mod bpf {
+    use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd, atomic_xchg};
+
+    const ORDER: AtomicOrdering = AtomicOrdering::SeqCst;
+
+    #[inline(always)]
+    pub(super) fn add(word: *mut u64, value: u64) -> u64 {
+        // SAFETY: `word` comes from a reference to an atomic, so it is valid and aligned.
+        unsafe { atomic_xadd::<u64, u64, ORDER>(word, value) }
+    }
+
+    #[inline(always)]
+    pub(super) fn swap(word: *mut u64, value: u64) -> u64 {
+        // SAFETY: as above.
+        unsafe { atomic_xchg::<u64, ORDER>(word, value) }
+    }
+
+    #[inline(always)]
+    pub(super) fn compare_exchange(word: *mut u64, old: u64, new: u64) -> bool {
+        // SAFETY: as above.
+        let (_, done) = unsafe { atomic_cxchg::<u64, ORDER, ORDER>(word, old, new) };
+        done
+    }
+}
