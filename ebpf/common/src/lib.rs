@@ -10,4 +10,5 @@
 )]
 
 pub mod layout;
+pub mod verdict;
 pub mod word;
