@@ -2,7 +2,7 @@
 CACHE ?= $(or $(QUIC_RELAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quic-relay)
 RELAY = target/release/quic-relay
 
-.PHONY: demo test check build foreign fuzz clean
+.PHONY: demo test check build ebpf foreign fuzz clean
 
 ## everything it needs, then the lab with the real clip: three subscribers, each bit for bit
 demo: build
@@ -11,6 +11,7 @@ demo: build
 ## everything it needs, then all tests, those against foreign stacks included
 test:
 	@.ci/setup test
+	@ebpf/build
 	cargo build --release --locked
 	cargo test --locked --workspace
 	cargo test --locked --manifest-path fuzz/Cargo.toml
@@ -19,7 +20,13 @@ test:
 ## the release build of the program
 build:
 	@.ci/setup demo
+	@ebpf/build
 	cargo build --release --locked -p quic-relay
+
+## the kernel programs alone, where there is a toolchain for them
+ebpf:
+	@.ci/setup demo
+	@ebpf/build
 
 ## quinn, quiche, moq-test-client, moq-pub, moq-sub and a moq-net client against ours
 foreign:
