@@ -20,6 +20,7 @@ mod assembly;
 mod chunk;
 mod flow;
 mod limits;
+mod pieces;
 mod queue;
 mod receive;
 mod recv;
@@ -33,6 +34,7 @@ mod transmit;
 mod tests;
 
 pub use chunk::Chunk;
+pub use pieces::Pieces;
 pub use recv_state::RecvState;
 pub use send_state::SendState;
 

@@ -4,16 +4,16 @@
 //! bytes. The object boundaries are found as the front closes. Which group may be dropped first is
 //! [`Ages`]' question; the relay asks it when the sum of all costs is above its limit.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use quic_lite::Time;
 use quic_lite::range_set::RangeSet;
-use quic_lite::stream::Chunk;
+use quic_lite::stream::{Chunk, Pieces};
 
 use crate::moqt::scanner::{ObjectSpan, Scanned, Scanner};
 use crate::moqt::{Location, MoqtError, SubgroupHeader, SubgroupId};
 
-/// What a chunk costs beside its bytes: an entry of a tree that may be half empty, a reference count.
+/// What a chunk costs beside its bytes: an entry of a queue that may be half empty, a reference count.
 const CHUNK_COST: usize = 112;
 /// What an object costs beside its bytes: an entry of a vector that may be half empty.
 const OBJECT_COST: usize = 2 * size_of::<Placed>();
@@ -32,7 +32,7 @@ pub struct Placed {
 pub struct StreamStore {
     header: SubgroupHeader,
     header_len: u64,
-    chunks: BTreeMap<u64, Chunk>,
+    chunks: Pieces,
     received: RangeSet,
     final_size: Option<u64>,
     finished_at: Option<Time>,
@@ -50,7 +50,7 @@ impl StreamStore {
         Self {
             header,
             header_len,
-            chunks: BTreeMap::new(),
+            chunks: Pieces::default(),
             received: RangeSet::new(),
             final_size: None,
             finished_at: None,
@@ -97,7 +97,8 @@ impl StreamStore {
     fn scan(&mut self, seen: &mut Vec<Scanned>) -> Result<(), MoqtError> {
         loop {
             let position = self.scanner.position();
-            let Some((offset, chunk)) = self.chunks.range(..=position).next_back() else {
+            let next = self.chunks.iter_from(position).next();
+            let Some((offset, chunk)) = next.filter(|(offset, _)| *offset <= position) else {
                 return Ok(());
             };
             let skip = usize::try_from(position - offset).unwrap_or(usize::MAX);
@@ -224,16 +225,11 @@ impl StreamStore {
 
     /// The stored bytes from `offset` on, with their offsets, holes left out.
     pub fn pieces_from(&self, offset: u64) -> impl Iterator<Item = (u64, Chunk)> + '_ {
-        let first = self
-            .chunks
-            .range(..=offset)
-            .next_back()
-            .map_or(offset, |(start, _)| *start);
         self.chunks
-            .range(first..)
+            .iter_from(offset)
             .filter_map(move |(start, chunk)| {
-                let skip = usize::try_from(offset.saturating_sub(*start)).ok()?;
-                (skip < chunk.len()).then(|| (*start + skip as u64, chunk.slice(skip..chunk.len())))
+                let skip = usize::try_from(offset.saturating_sub(start)).ok()?;
+                Some((start + skip as u64, chunk.slice(skip..chunk.len())))
             })
     }
 
@@ -264,12 +260,12 @@ impl StreamStore {
         let position = self.scanner.position();
         // What the scanner has not passed it still needs.
         self.chunks
-            .retain(|offset, chunk| offset.saturating_add(chunk.len() as u64) > position);
+            .remove_in(&(0..position), |span| span.end <= position);
         self.objects = self.objects.pop().into_iter().collect();
         self.cost = self
             .chunks
-            .values()
-            .map(|chunk| chunk.len() + CHUNK_COST)
+            .iter()
+            .map(|(_, chunk)| chunk.len() + CHUNK_COST)
             .sum::<usize>()
             + self.objects.len() * OBJECT_COST;
     }

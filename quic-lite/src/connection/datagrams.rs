@@ -106,10 +106,10 @@ impl DatagramQueue {
         (written, dropped)
     }
 
-    /// Gives the memory of an empty queue back.
+    /// Gives what a burst needed back when the queue is empty.
     pub fn release(&mut self) {
         if self.queue.is_empty() && self.queue.capacity() > IDLE_CAPACITY {
-            drop(mem::take(&mut self.queue));
+            self.queue.shrink_to(IDLE_CAPACITY);
         }
     }
 
@@ -134,9 +134,9 @@ const fn cost(len: usize) -> usize {
     len.saturating_add(OVERHEAD)
 }
 
-/// A chunk's handle, and the counters in front of its bytes.
 /// Handles kept allocated when no datagram waits.
-const IDLE_CAPACITY: usize = 16;
+const IDLE_CAPACITY: usize = 64;
+/// A chunk's handle, and the counters in front of its bytes.
 const OVERHEAD: usize = mem::size_of::<Chunk>() + 2 * mem::size_of::<usize>();
 
 #[cfg(test)]

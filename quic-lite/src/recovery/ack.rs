@@ -33,7 +33,8 @@ impl Recovery {
         if out.acked_packets == 0 && out.spurious_packets == 0 {
             return Ok(());
         }
-        let acked = core::mem::take(&mut out.removed);
+        let empty = core::mem::take(&mut out.arrived);
+        let acked = core::mem::replace(&mut out.removed, empty);
         self.update_rtt(now, id, ack, &acked);
         if raised {
             self.process_ecn(now, id, ack, &acked, out);
@@ -50,8 +51,7 @@ impl Recovery {
             out,
         );
         self.on_packets_acked(now, &acked);
-        out.removed = acked;
-        out.removed.clear();
+        out.arrived = acked;
         self.on_forward_progress(now, id);
         Ok(())
     }

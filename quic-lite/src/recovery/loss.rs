@@ -86,15 +86,13 @@ impl SentSpace {
     /// Drops packets of bare acknowledgements: a peer need not acknowledge them, and their number is
     /// not limited by a window.
     fn forget_light(&mut self) {
-        let all = PacketNumber::ZERO..=PacketNumber::MAX;
-        self.sent
-            .remove_if(all, &mut Vec::new(), &mut Vec::new(), |packet| {
-                if packet.in_flight {
-                    Fate::Keep
-                } else {
-                    Fate::Remove
-                }
-            });
+        self.sent.forget(|_, packet| {
+            if packet.in_flight {
+                Fate::Keep
+            } else {
+                Fate::Remove
+            }
+        });
         self.light = 0;
     }
 
@@ -128,8 +126,13 @@ impl SentSpace {
     /// Lets go of packets declared lost so long ago that they will not arrive.
     pub(super) fn forget_lost(&mut self, now: Time, keep: Duration) {
         if !self.lost.is_empty() {
-            self.lost
-                .forget_while(|left, packet| left > MAX_LOST || packet.time + keep < now);
+            self.lost.forget(|left, packet| {
+                if left > MAX_LOST || packet.time + keep < now {
+                    Fate::Remove
+                } else {
+                    Fate::Stop
+                }
+            });
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Outcome {
     pub max_datagram_size_changed: bool,
     /// Packets that one step hands to the next.
     pub(super) removed: Vec<Removed>,
+    /// The memory for those that an ACK frame names, while the loss of others is looked at.
+    pub(super) arrived: Vec<Removed>,
 }
 
 impl Outcome {
@@ -40,6 +42,7 @@ impl Outcome {
             acked: emptied(kept.acked),
             lost: emptied(kept.lost),
             removed: emptied(kept.removed),
+            arrived: emptied(kept.arrived),
             ..Self::default()
         };
     }

@@ -121,12 +121,14 @@ impl SentPackets {
         self.tidy();
     }
 
-    /// Forgets the first packets as long as `old` holds.
-    pub fn forget_while(&mut self, old: impl Fn(usize, &SentPacket) -> bool) {
+    /// Removes the packets for which `decide`, told how many are left, says so, and what they carried.
+    pub fn forget(&mut self, mut decide: impl FnMut(usize, &SentPacket) -> Fate) {
         let mut left = self.len();
         for entry in self.entries.iter_mut().filter(|entry| !entry.removed) {
-            if !old(left, &entry.packet) {
-                break;
+            match decide(left, &entry.packet) {
+                Fate::Keep => continue,
+                Fate::Stop => break,
+                Fate::Remove => {}
             }
             entry.removed = true;
             left -= 1;
@@ -221,7 +223,7 @@ pub struct Removed {
     pub frame_count: usize,
 }
 
-/// What becomes of a packet that `SentPackets::remove_if` visits.
+/// What becomes of a packet that `SentPackets::remove_if` or `SentPackets::forget` visits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is acknowledged or lost.
@@ -372,7 +374,13 @@ mod tests {
     #[test]
     fn old_packets_can_be_forgotten() {
         let mut sent = sent(0..10);
-        sent.forget_while(|left, packet| left > 8 || packet.number.value() < 4);
+        sent.forget(|left, packet| {
+            if left > 8 || packet.number.value() < 4 {
+                Fate::Remove
+            } else {
+                Fate::Stop
+            }
+        });
         assert_eq!(numbers(&sent), [4, 5, 6, 7, 8, 9]);
         assert_eq!(sent.frames.len(), 12);
     }

@@ -1,13 +1,13 @@
 //! Received bytes that the application has not taken yet (RFC 9000 §2.2).
 //!
-//! One allocation per frame of new bytes; overlaps keep the first bytes. Neighbours that are small
-//! are merged once in a while, so that a peer who cuts its data into single bytes costs memory in
-//! proportion to the bytes and the gaps between them (§21.7). The number of gaps is bounded by
+//! One allocation per frame of new bytes, the stored copy; overlaps keep the first bytes. Neighbours that
+//! are small are merged once in a while, so that a peer who cuts its data into single bytes costs memory
+//! in proportion to the bytes and the gaps between them (§21.7). The number of gaps is bounded by
 //! the caller, see [`Assembly::gaps`].
 
 use super::chunk::Chunk;
+use super::pieces::Pieces;
 use crate::range_set::RangeSet;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The bytes of the receiving part of a stream.
@@ -15,16 +15,13 @@ use std::ops::Range;
 pub(super) struct Assembly {
     /// All that ever arrived, for telling what is new.
     received: RangeSet,
-    /// By offset; never overlapping.
-    chunks: BTreeMap<u64, Chunk>,
-    /// How many chunks the last merge left.
+    pieces: Pieces,
+    /// How many pieces the last merge left.
     merged: usize,
 }
 
-/// Chunks are left as they are up to this count, and beyond it until it has doubled.
+/// Pieces are left as they are up to this count, and beyond it until it has doubled.
 const MERGE_FROM: usize = 16;
-/// Neighbours are merged up to this size.
-const MERGED_SIZE: usize = 4096;
 
 impl Assembly {
     /// Takes the bytes of `data` that are new; false when there are none.
@@ -33,10 +30,11 @@ impl Assembly {
         for gap in self.received.gaps(range.clone()) {
             // A copy for each gap: a few new bytes must not keep a whole frame of known ones.
             let fresh = &data[(gap.start - offset) as usize..(gap.end - offset) as usize];
-            self.chunks.insert(gap.start, Chunk::from(fresh));
+            self.pieces.insert(gap.start, Chunk::from(fresh));
         }
-        if self.chunks.len() > MERGE_FROM.max(2 * self.merged) {
-            self.merge();
+        if self.pieces.len() > MERGE_FROM.max(2 * self.merged) {
+            self.pieces.merge();
+            self.merged = self.pieces.len();
         }
         self.received.insert(range)
     }
@@ -48,27 +46,18 @@ impl Assembly {
 
     /// Takes up to `max` bytes at `offset`.
     pub(super) fn take_at(&mut self, offset: u64, max: usize) -> Option<Chunk> {
-        let mut entry = self
-            .chunks
-            .first_entry()
-            .filter(|entry| *entry.key() == offset)?;
-        if entry.get().len() <= max {
-            return Some(entry.remove());
-        }
-        let head = entry.get_mut().split_to(max);
-        let rest = entry.remove();
-        self.chunks.insert(offset + max as u64, rest);
-        Some(head)
+        self.pieces.start().filter(|start| *start == offset)?;
+        self.pieces.take(max).map(|(_, chunk)| chunk)
     }
 
     /// Takes the chunk with the lowest offset.
     pub(super) fn take_any(&mut self) -> Option<(u64, Chunk)> {
-        self.chunks.pop_first()
+        self.pieces.take(usize::MAX)
     }
 
     /// Drops all bytes, and remembers which they were.
     pub(super) fn discard(&mut self) {
-        self.chunks = BTreeMap::new();
+        self.pieces.clear();
     }
 
     /// Whether no byte below `final_size` is missing.
@@ -79,56 +68,6 @@ impl Assembly {
     /// How many ranges of missing bytes lie between received ones.
     pub(super) fn gaps(&self) -> usize {
         self.received.len().saturating_sub(1)
-    }
-
-    fn merge(&mut self) {
-        let mut chunks = core::mem::take(&mut self.chunks).into_iter().peekable();
-        while let Some((at, first)) = chunks.next() {
-            let mut run = Run::One(first);
-            while let Some((_, next)) =
-                chunks.next_if(|(next_at, next)| run.takes(at, *next_at, next))
-            {
-                run = run.with(&next);
-            }
-            self.chunks.insert(at, run.into_chunk());
-        }
-        self.merged = self.chunks.len();
-    }
-}
-
-/// Neighbours being merged; a chunk that stays alone is not copied.
-enum Run {
-    One(Chunk),
-    Many(Vec<u8>),
-}
-
-impl Run {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::One(chunk) => chunk,
-            Self::Many(bytes) => bytes,
-        }
-    }
-
-    fn takes(&self, at: u64, next_at: u64, next: &Chunk) -> bool {
-        let len = self.as_slice().len();
-        next_at == at + len as u64 && len + next.len() <= MERGED_SIZE
-    }
-
-    fn with(self, next: &Chunk) -> Self {
-        let mut bytes = match self {
-            Self::One(chunk) => chunk.to_vec(),
-            Self::Many(bytes) => bytes,
-        };
-        bytes.extend_from_slice(next);
-        Self::Many(bytes)
-    }
-
-    fn into_chunk(self) -> Chunk {
-        match self {
-            Self::One(chunk) => chunk,
-            Self::Many(bytes) => Chunk::from(bytes),
-        }
     }
 }
 
@@ -142,9 +81,9 @@ mod tests {
         for at in 0..20_000 {
             assert!(assembly.insert(at, &[at as u8]));
             assert!(
-                assembly.chunks.len() < 64,
+                assembly.pieces.len() < 64,
                 "{} pieces at {at}",
-                assembly.chunks.len()
+                assembly.pieces.len()
             );
         }
         let mut at = 0;
@@ -165,7 +104,7 @@ mod tests {
         let mut assembly = Assembly::default();
         for at in (0..20_000).rev() {
             assert!(assembly.insert(at, &[1]));
-            assert!(assembly.chunks.len() < 64);
+            assert!(assembly.pieces.len() < 64);
         }
         assert!(assembly.is_complete_to(20_000) && assembly.gaps() == 0);
     }

@@ -4,15 +4,15 @@
 //! ranges say what is to be sent, so repeating lost bytes needs no copy and no packet to be kept.
 
 use super::chunk::Chunk;
+use super::pieces::Pieces;
 use crate::range_set::RangeSet;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The bytes of the sending part of a stream.
 #[derive(Debug, Default)]
 pub(super) struct SendBuffer {
-    /// By offset; never overlapping, gone once acknowledged.
-    chunks: BTreeMap<u64, Chunk>,
+    /// Gone once acknowledged.
+    chunks: Pieces,
     written: RangeSet,
     /// To be sent: not yet, or lost.
     pending: RangeSet,
@@ -57,16 +57,15 @@ impl SendBuffer {
 
     /// The bytes of `range`, which is part of one pending range, in pieces.
     pub(super) fn pieces(&self, range: Range<u64>) -> impl Iterator<Item = &[u8]> {
-        let from = self
-            .chunks
-            .range(..=range.start)
-            .next_back()
-            .map_or(range.start, |(at, _)| *at);
-        self.chunks.range(from..range.end).map(move |(at, chunk)| {
-            let skip = range.start.saturating_sub(*at) as usize;
-            let take = (range.end - at).min(chunk.len() as u64) as usize;
-            chunk.get(skip..take).unwrap_or_default()
-        })
+        let (start, end) = (range.start, range.end);
+        self.chunks
+            .iter_from(start)
+            .take_while(move |(at, _)| *at < end)
+            .map(move |(at, chunk)| {
+                let skip = start.saturating_sub(at) as usize;
+                let take = (end - at).min(chunk.len() as u64) as usize;
+                chunk.get(skip..take).unwrap_or_default()
+            })
     }
 
     pub(super) fn on_sent(&mut self, range: Range<u64>) {
@@ -83,16 +82,9 @@ impl SendBuffer {
             .sum();
         self.unacked_bytes = self.unacked_bytes.saturating_sub(newly);
         self.acked.insert(range.clone());
-        let first = self
-            .chunks
-            .range(..=range.start)
-            .next_back()
-            .map(|(at, _)| *at);
-        let mut next = first.or_else(|| self.chunk_from(range.start));
-        while let Some(at) = next.filter(|at| *at < range.end) {
-            self.release_if_acked(at);
-            next = self.chunk_from(at + 1);
-        }
+        let acked = &self.acked;
+        self.chunks
+            .remove_in(&range, |span| acked.contains_range(span));
     }
 
     /// What is lost is sent again, but for what another packet has delivered.
@@ -121,20 +113,6 @@ impl SendBuffer {
             .sum();
         self.pending_bytes -= there;
         self.pending.remove(range);
-    }
-
-    fn chunk_from(&self, offset: u64) -> Option<u64> {
-        self.chunks.range(offset..).next().map(|(at, _)| *at)
-    }
-
-    fn release_if_acked(&mut self, at: u64) {
-        let end = self
-            .chunks
-            .get(&at)
-            .map_or(at, |chunk| at + chunk.len() as u64);
-        if self.acked.contains_range(&(at..end)) {
-            self.chunks.remove(&at);
-        }
     }
 }
 
