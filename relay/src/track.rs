@@ -219,8 +219,6 @@ pub struct LiveUpstream {
     pub streams: u64,
     /// Streams that are not over.
     pub open: HashSet<StreamKey>,
-    /// When bytes of its streams last came.
-    pub heard: Time,
     /// They have said that it ends.
     pub done: Option<Done>,
 }
@@ -232,6 +230,8 @@ pub struct Done {
     pub status: DoneCode,
     /// How many streams there are.
     pub stream_count: u64,
+    /// When it came, or later bytes of the streams.
+    pub heard: Time,
     /// Why, in words.
     pub reason: String,
 }

@@ -158,9 +158,6 @@ impl Relay {
             return Ok(());
         };
         let (track, group) = (stream.track, stream.store.header().group_id);
-        if let Some(Upstream::Live(live)) = self.tracks.get_mut(&track).map(|it| &mut it.upstream) {
-            live.heard = cx.now;
-        }
         let before = stream.store.cost();
         let mut seen = Vec::new();
         stream
@@ -168,16 +165,22 @@ impl Relay {
             .insert(cx.now, offset, chunk.clone(), &mut seen)?;
         let after = stream.store.cost();
         self.counters.received_bytes += chunk.len() as u64;
-        self.on_scanned(track, group, &seen);
+        self.on_progress(cx, track, group, &seen);
         self.announce(cx, key, News::Bytes { offset, chunk });
         self.kept(track, group, before, after);
         Ok(())
     }
 
-    fn on_scanned(&mut self, track: TrackId, group: u64, seen: &[Scanned]) {
+    /// Bytes of a group came, and began or ended these objects.
+    fn on_progress(&mut self, cx: &Context<'_>, track: TrackId, group: u64, seen: &[Scanned]) {
         let Some(track) = self.tracks.get_mut(&track) else {
             return;
         };
+        if let Upstream::Live(live) = &mut track.upstream
+            && let Some(done) = &mut live.done
+        {
+            done.heard = cx.now;
+        }
         for scanned in seen {
             match scanned {
                 // Draft §5.1.2: the first byte of an object counts.

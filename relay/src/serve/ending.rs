@@ -103,6 +103,7 @@ impl Relay {
         live.done = Some(Done {
             status,
             stream_count,
+            heard: cx.now,
             reason,
         });
         let wait = self.patience_after_done(id);
@@ -127,11 +128,13 @@ impl Relay {
     /// The streams of an ended track have been silent, or bytes of them still come.
     pub(super) fn on_done_timeout(&mut self, cx: &mut Context<'_>, id: TrackId) {
         let wait = self.patience_after_done(id);
-        match self.tracks.get(&id).map(|track| &track.upstream) {
-            Some(Upstream::Live(live)) if live.heard + wait > cx.now => {
-                self.timers.set(Timer::Done(id), live.heard + wait);
-            }
-            _ => self.end_track(cx, id),
+        let silent_at = match self.tracks.get(&id).map(|track| &track.upstream) {
+            Some(Upstream::Live(live)) => live.done.as_ref().map(|done| done.heard + wait),
+            _ => None,
+        };
+        match silent_at.filter(|at| *at > cx.now) {
+            Some(at) => self.timers.set(Timer::Done(id), at),
+            None => self.end_track(cx, id),
         }
     }
 

@@ -283,14 +283,7 @@ impl Relay {
             return;
         };
         let prefix = message.namespace;
-        if self.registry.overlaps((peer, id), &prefix, false) {
-            self.refuse(
-                cx,
-                peer,
-                id,
-                RequestErrorCode::PREFIX_OVERLAP,
-                "prefix overlaps another",
-            );
+        if self.refuses_overlap(cx, (peer, id), &prefix, false) {
             return;
         }
         let watch = Watch::new(scope.clone(), prefix, true);
@@ -316,6 +309,22 @@ impl Relay {
         self.watch_above(cx, &scope);
     }
 
+    /// Refuses a watch whose prefix shares a common prefix with another of its session (draft §10.16).
+    pub(super) fn refuses_overlap(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: From,
+        prefix: &Namespace,
+        tracks: bool,
+    ) -> bool {
+        let overlaps = self.registry.overlaps(from, prefix, tracks);
+        if overlaps {
+            let code = RequestErrorCode::PREFIX_OVERLAP;
+            self.refuse(cx, from.0, from.1, code, "prefix overlaps another");
+        }
+        overlaps
+    }
+
     fn known_namespaces(&self, watch: &Watch) -> Vec<Namespace> {
         let published = self.registry.published.keys();
         published
@@ -334,16 +343,9 @@ impl Relay {
         let (peer, id) = from;
         let tracks = self.registry.track_watches.contains_key(&from);
         if let Some(prefix) = parameters.track_namespace_prefix {
-            if self.registry.overlaps(from, &prefix, tracks) {
+            if self.refuses_overlap(cx, from, &prefix, tracks) {
                 self.registry.namespace_watches.remove(&from);
                 self.registry.track_watches.remove(&from);
-                self.refuse(
-                    cx,
-                    peer,
-                    id,
-                    RequestErrorCode::PREFIX_OVERLAP,
-                    "prefix overlaps another",
-                );
                 return;
             }
             let watches = if tracks {

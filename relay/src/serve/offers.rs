@@ -7,7 +7,7 @@ use super::peer::Task;
 use super::{Context, Relay};
 use crate::forward::Window;
 use crate::moqt::message::{NamespaceRequest, Publish, PublishBlocked, RequestOk};
-use crate::moqt::{FullTrackName, Message, Parameters, RequestErrorCode};
+use crate::moqt::{FullTrackName, Message, Parameters};
 use crate::session::RequestId;
 use crate::track::{PeerId, SubscriptionId, Track, TrackId, Upstream};
 
@@ -24,14 +24,7 @@ impl Relay {
             return;
         };
         let prefix = message.namespace;
-        if self.registry.overlaps((peer, id), &prefix, true) {
-            self.refuse(
-                cx,
-                peer,
-                id,
-                RequestErrorCode::PREFIX_OVERLAP,
-                "prefix overlaps another",
-            );
+        if self.refuses_overlap(cx, (peer, id), &prefix, true) {
             return;
         }
         let forward = message.parameters.forward.unwrap_or(true);

@@ -184,7 +184,6 @@ impl Relay {
             alias: ok.track_alias,
             streams: 0,
             open: HashSet::new(),
-            heard: cx.now,
             done: None,
         };
         self.take_over(cx, id, live, ok.properties, ok.parameters.largest_object);
@@ -226,7 +225,6 @@ impl Relay {
             alias: message.track_alias,
             streams: 0,
             open: HashSet::new(),
-            heard: cx.now,
             done: None,
         };
         self.take_over(
