@@ -2,7 +2,6 @@
 
 mod chaos;
 mod close;
-mod cost;
 mod datagram;
 mod extras;
 mod handshake;

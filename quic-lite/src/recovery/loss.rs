@@ -125,15 +125,13 @@ impl SentSpace {
 
     /// Lets go of packets declared lost so long ago that they will not arrive.
     pub(super) fn forget_lost(&mut self, now: Time, keep: Duration) {
-        if !self.lost.is_empty() {
-            self.lost.forget(|left, packet| {
-                if left > MAX_LOST || packet.time + keep < now {
-                    Fate::Remove
-                } else {
-                    Fate::Stop
-                }
-            });
-        }
+        self.lost.forget(|left, packet| {
+            if left > MAX_LOST || packet.time + keep < now {
+                Fate::Remove
+            } else {
+                Fate::Stop
+            }
+        });
     }
 }
 

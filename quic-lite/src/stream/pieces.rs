@@ -87,25 +87,29 @@ impl Pieces {
         self.queue = VecDeque::new();
     }
 
-    /// Copies neighbours together where one of two is small, and gives the order back untouched.
+    /// Copies neighbours together where one of two is small.
     pub(super) fn merge(&mut self) {
         let mut left = self.queue.len();
         // Once around the queue: what is taken from the front goes to the back.
         while left > 0 {
             let run = self.mergeable(left);
             left -= run;
-            let Some((at, mut chunk)) = self.queue.pop_front() else {
-                return;
-            };
-            if run > 1 {
-                let mut bytes = chunk.to_vec();
-                for (_, next) in self.queue.drain(..run - 1) {
-                    bytes.extend_from_slice(&next);
-                }
-                chunk = Chunk::from(bytes);
-            }
-            self.queue.push_back((at, chunk));
+            let piece = self.take_merged(run);
+            self.queue.extend(piece);
         }
+    }
+
+    /// Takes so many neighbours from the front as one.
+    fn take_merged(&mut self, run: usize) -> Option<(u64, Chunk)> {
+        let (at, first) = self.queue.pop_front()?;
+        if run == 1 {
+            return Some((at, first));
+        }
+        let mut bytes = first.to_vec();
+        for (_, next) in self.queue.drain(..run - 1) {
+            bytes.extend_from_slice(&next);
+        }
+        Some((at, Chunk::from(bytes)))
     }
 
     /// How many of the first `most` pieces, at least one, become one.

@@ -221,17 +221,13 @@ fn bad_link(mut rng: Rng) -> Box<dyn FnMut(&mut super::pair::Flying) -> bool> {
     })
 }
 
+/// `SEEDS=5000 cargo test -p quic-lite random_schedules` looks for new failures.
 #[test]
 fn random_schedules_lose_nothing() {
-    for seed in 0..40 {
+    let seeds = std::env::var("SEEDS").map_or(SEEDS, |count| count.parse().unwrap());
+    for seed in 0..seeds {
         Chaos::new(seed).run();
     }
 }
 
-#[test]
-#[ignore = "takes minutes"]
-fn many_random_schedules_lose_nothing() {
-    for seed in 1000..6000 {
-        Chaos::new(seed).run();
-    }
-}
+const SEEDS: u64 = 200;

@@ -196,3 +196,9 @@ fn the_figures_at_the_end_add_up() {
             .sum()
     );
 }
+
+#[test]
+fn a_connection_is_small() {
+    let size = size_of::<crate::connection::Connection>();
+    assert!(size < 4096, "{size}");
+}
