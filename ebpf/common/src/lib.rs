@@ -1,4 +1,4 @@
-//! The facts and the code that the kernel programs and userspace share. No dependencies, core only.
+//! The facts and the code that the kernel programs and userspace share. No dependencies, core only. No RFC.
 //!
 //! [`layout`] says what stands in the shared maps; [`word`] is the one type of which all of it is made.
 
