@@ -10,6 +10,7 @@
 //! | `path`, `migration`, `ids` | addresses and connection IDs | 9000 §5.1, §8, §9 |
 //! | `state`, `ending`, `close`, `timeout`, `timers` | time and the end | 9000 §10 |
 //! | `application`, `raw`, `event`, `datagrams` | what the owner sees | 9221 |
+//! | `sharing` | another sender of its packets | none |
 //!
 //! Five calls drive it: [`Connection::receive`] for each datagram, [`Connection::transmit`] until it has
 //! nothing, [`Connection::on_timeout`] at [`Connection::next_timeout`], [`Connection::poll_event`] until
@@ -56,6 +57,7 @@ mod path;
 mod post_handshake;
 mod raw;
 mod receive;
+mod sharing;
 mod spaces;
 mod state;
 #[cfg(test)]
@@ -80,6 +82,9 @@ use crate::wire::connection_id::ConnectionId;
 use crate::wire::stream_id::Side;
 use crate::wire::transport_parameters::TransportParameters;
 
+pub use crate::other_sender::{
+    Grant, OtherFrames, OtherPacket, OtherSender, OtherStreamFrame, Outstanding,
+};
 pub use datagrams::DatagramError;
 pub use event::Event;
 pub use path::{Ecn, FourTuple, Transmit};

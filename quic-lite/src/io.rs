@@ -152,6 +152,11 @@ impl Driver {
         self.clock.now()
     }
 
+    /// The loop's clock, to understand the times of others.
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Lets other threads, or a signal handler's thread, wake the loop.
     pub fn waker(&self) -> Waker {
         self.waker.clone()

@@ -28,15 +28,17 @@ pub enum Event {
     },
     /// The path now in use is validated (RFC 9000 §8.2): the address may be trusted.
     PathValidated(FourTuple),
-    /// A key update happened (RFC 9001 §6): new packets carry this key phase. Whoever else seals packets
-    /// of this connection must stop using the old keys before the next `transmit`.
+    /// A key update happened (RFC 9001 §6): new packets carry this key phase. Another sender was suspended
+    /// before it, and wants the new keys.
     KeysUpdated {
         /// The Key Phase bit from now on.
         phase: bool,
     },
-    /// For the endpoint: packets to this connection ID are for this connection.
+    /// Our packets go to this connection ID of the peer from now on (RFC 9000 §5.1.2).
+    RemoteCidChanged(ConnectionId),
+    /// For the endpoint, which passes it on: packets to this connection ID are for this connection.
     ConnectionIdIssued(ConnectionId),
-    /// For the endpoint: this connection ID is no longer in use.
+    /// For the endpoint, which passes it on: this connection ID is no longer in use.
     ConnectionIdRetired(ConnectionId),
     /// For the endpoint: a datagram that ends with this token is the peer's stateless reset.
     ResetTokenLearned([u8; 16]),

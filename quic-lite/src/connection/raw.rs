@@ -52,6 +52,12 @@ pub struct Stats {
     pub packets_acked: u64,
     /// Packets declared lost.
     pub packets_lost: u64,
+    /// Packets that another sender sent; they count above too.
+    pub other_packets_sent: u64,
+    /// Those of them that the peer acknowledged.
+    pub other_packets_acked: u64,
+    /// Those of them that were declared lost.
+    pub other_packets_lost: u64,
     /// Probe timeouts.
     pub probe_timeouts: u64,
     /// Times the congestion window was reduced.
@@ -145,6 +151,11 @@ impl Connection {
     /// Where 1-RTT packet numbers come from.
     pub fn packet_numbers(&self) -> Option<&dyn PacketNumberAllocator> {
         self.spaces.get(SpaceId::Data).map(|space| &*space.numbers)
+    }
+
+    /// The next 1-RTT packet number: neither it nor a larger one was ever sent.
+    pub fn next_packet_number(&self) -> PacketNumber {
+        self.spaces.next_number(SpaceId::Data)
     }
 
     /// The largest 1-RTT packet number that the peer has acknowledged.

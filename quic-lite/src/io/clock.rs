@@ -5,19 +5,21 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::sys::timerfd::{self, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::time::{ClockId, clock_gettime};
 
 use crate::Time;
 
-/// Turns the system's monotonic clock into [`Time`].
+/// Turns the system's monotonic clock, CLOCK_MONOTONIC, into [`Time`].
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    origin: Instant,
+    /// What the system's clock said in nanoseconds at [`HEAD_START`].
+    origin: u64,
 }
 
 impl Clock {
@@ -28,16 +30,25 @@ impl Clock {
 
     /// The time now.
     pub fn now(&self) -> Time {
-        Time::from_micros(HEAD_START) + read().saturating_duration_since(self.origin)
+        self.time_of(read())
+    }
+
+    /// The time when CLOCK_MONOTONIC stood at `nanos`: for what others, such as the kernel, have timed.
+    pub const fn time_of(&self, nanos: u64) -> Time {
+        let since = nanos.saturating_sub(self.origin) / 1000;
+        Time::from_micros(HEAD_START.saturating_add(since))
+    }
+
+    /// What CLOCK_MONOTONIC says in nanoseconds at `time`, which is not before the clock's start.
+    pub const fn monotonic_nanos(&self, time: Time) -> u64 {
+        let since = time.as_micros().saturating_sub(HEAD_START);
+        self.origin.saturating_add(since.saturating_mul(1000))
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the clock is read"
-)]
-fn read() -> Instant {
-    Instant::now()
+fn read() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has this clock");
+    u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Wakes the loop at a deadline.
@@ -49,7 +60,7 @@ pub(super) struct Alarm {
 impl Alarm {
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
+        let timer = TimerFd::new(timerfd::ClockId::CLOCK_MONOTONIC, flags)?;
         let fd = timer.as_fd().as_raw_fd();
         registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
         Ok(Self { timer })
@@ -89,6 +100,15 @@ mod tests {
         let first = clock.now();
         assert!(first >= Time::from_micros(HEAD_START));
         assert!(clock.now() >= first);
+    }
+
+    #[test]
+    fn the_systems_own_times_are_understood() {
+        let clock = Clock::start();
+        let (before, nanos, after) = (clock.now(), read(), clock.now());
+        assert!((before..=after).contains(&clock.time_of(nanos)));
+        assert_eq!(clock.time_of(clock.monotonic_nanos(after)), after);
+        assert_eq!(clock.time_of(0), Time::from_micros(HEAD_START));
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl Streams {
         self.own[dir as usize].available()
     }
 
+    /// How many streams we have opened, with another sender all that it has opened too.
+    pub fn opened(&self, dir: Dir) -> u64 {
+        self.own[dir as usize].opened()
+    }
+
     /// Appends a copy of as much of `data` as the send buffer takes. When that is less than all, a
     /// [`StreamEvent::Writable`] follows.
     pub fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, StreamError> {

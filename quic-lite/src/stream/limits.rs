@@ -95,6 +95,10 @@ impl OwnStreams {
         Some(self.opened - 1)
     }
 
+    pub(super) const fn opened(&self) -> u64 {
+        self.opened
+    }
+
     pub(super) const fn is_opened(&self, index: u64) -> bool {
         index < self.opened
     }
