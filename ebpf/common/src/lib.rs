@@ -3,12 +3,27 @@
 //! [`layout`] says what stands in the shared maps; [`word`] is the one type of which all of it is made.
 
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "in a test a panic is what is wanted"
+    )
+)]
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
 #![cfg_attr(
     target_arch = "bpf",
     allow(internal_features, reason = "atomics on BPF")
 )]
 
+pub mod aead;
+pub mod chacha20;
+pub mod checksum;
 pub mod layout;
+pub mod pad;
+pub mod poly1305;
+pub mod scratch;
+pub mod short_header;
 pub mod verdict;
 pub mod word;

@@ -1,0 +1,60 @@
+//! Fills pads one block at a time (RFC 8439 §2.4, §2.6): in the kernel when there is none for a packet.
+//!
+//! Also the reference against which userspace's faster way is tested.
+
+use crate::chacha20;
+use crate::layout::{PAD_BYTES, Pad};
+use crate::word::Word;
+
+/// Makes the pad of a packet number, for a payload of `len` bytes; what of the keystream lies behind stays.
+#[inline(never)]
+pub fn fill(pad: &Pad, key: &[Word; 4], iv: &[Word; 2], number: u64, len: u64) {
+    pad.number.store(0);
+    one_time_key(pad, key, iv, number);
+    let (blocks, _) = pad.keystream.as_chunks::<8>();
+    for turn in 0..BLOCKS {
+        if (turn as u64) << 6 >= len {
+            break;
+        }
+        let Some(block) = blocks.get(turn) else {
+            break;
+        };
+        let (first, last) = chacha20::nonce(iv, number, (turn as u32).wrapping_add(1));
+        chacha20::block(key, first, last, block);
+    }
+    pad.number.store(number.wrapping_add(1));
+}
+
+/// RFC 8439 §2.6: half of block 0. The keystream's first block holds it for a moment.
+#[inline(always)]
+fn one_time_key(pad: &Pad, key: &[Word; 4], iv: &[Word; 2], number: u64) {
+    let Some(block) = pad.keystream.first_chunk::<8>() else {
+        return;
+    };
+    let (first, last) = chacha20::nonce(iv, number, 0);
+    chacha20::block(key, first, last, block);
+    let [r0, r1, s0, s1, ..] = block;
+    let [k0, k1, k2, k3] = &pad.one_time_key;
+    k0.store(r0.load() & 0x0fff_fffc_0fff_ffff);
+    k1.store(r1.load() & 0x0fff_fffc_0fff_fffc);
+    k2.store(s0.load());
+    k3.store(s1.load());
+}
+
+impl Pad {
+    /// For no number.
+    pub const fn empty() -> Self {
+        Self {
+            number: Word::new(0),
+            one_time_key: [const { Word::new(0) }; 4],
+            powers: [const { Word::new(0) }; 6],
+            spare: Word::new(0),
+            keystream: [const { Word::new(0) }; PAD_BYTES / 8],
+        }
+    }
+}
+
+/// ChaCha20's blocks in a pad.
+const BLOCKS: usize = PAD_BYTES / 64;
+
+const _: () = assert!(PAD_BYTES.is_multiple_of(64));
