@@ -4,7 +4,9 @@
 //! without undefined behaviour. `add`, `swap` and `compare_exchange` are full barriers on both sides;
 //! `load` acquires and `store` releases, which x86-64 and the BPF memory model give to plain accesses.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::AtomicU64;
+#[cfg(not(target_arch = "bpf"))]
+use core::sync::atomic::Ordering;
 
 /// A shared word.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ impl Word {
         #[cfg(not(target_arch = "bpf"))]
         return self.0.load(Ordering::Acquire);
         #[cfg(target_arch = "bpf")]
-        self.0.load(Ordering::Relaxed)
+        bpf::load(self.0.as_ptr())
     }
 
     /// Sets it.
@@ -32,7 +34,7 @@ impl Word {
         #[cfg(not(target_arch = "bpf"))]
         self.0.store(value, Ordering::Release);
         #[cfg(target_arch = "bpf")]
-        self.0.store(value, Ordering::Relaxed);
+        bpf::store(self.0.as_ptr(), value);
     }
 
     /// Adds, wrapping around; returns the value before.
@@ -72,7 +74,8 @@ impl Word {
     }
 }
 
-/// `core` offers no read-modify-write for this target, though the instructions exist (cpu v3).
+/// `core` offers no read-modify-write for this target, and the compiler no atomic load, though the
+/// instructions exist (cpu v3): an aligned word is loaded and stored in one.
 #[cfg(target_arch = "bpf")]
 #[expect(unsafe_code, reason = "the instructions behind Word")]
 mod bpf {
@@ -81,8 +84,20 @@ mod bpf {
     const ORDER: AtomicOrdering = AtomicOrdering::SeqCst;
 
     #[inline(always)]
-    pub(super) fn add(word: *mut u64, value: u64) -> u64 {
+    pub(super) fn load(word: *const u64) -> u64 {
         // SAFETY: `word` comes from a reference to an atomic, so it is valid and aligned.
+        unsafe { word.read_volatile() }
+    }
+
+    #[inline(always)]
+    pub(super) fn store(word: *mut u64, value: u64) {
+        // SAFETY: as above.
+        unsafe { word.write_volatile(value) }
+    }
+
+    #[inline(always)]
+    pub(super) fn add(word: *mut u64, value: u64) -> u64 {
+        // SAFETY: as above.
         unsafe { atomic_xadd::<u64, u64, ORDER>(word, value) }
     }
 
