@@ -7,6 +7,8 @@
 //! Whoever calls sees to it, before and after, that the pad is the packet number's. Of a text that is
 //! longer than [`PAD_BYTES`] only so much is sealed, or nothing opened.
 
+use core::hint::black_box;
+
 use crate::checksum::Sum;
 use crate::layout::{PAD_BYTES, Pad};
 use crate::poly1305::{Accumulator, Multiplier};
@@ -70,7 +72,8 @@ fn crypt<const SEAL: bool>(
     let (streams, _) = pad.keystream.as_chunks::<2>();
     let (inputs, _) = input.as_chunks::<2>();
     let (outputs, _) = output.as_chunks_mut::<2>();
-    let full = (len >> 4) as usize;
+    // The kernel's verifier follows each length on its own if what comes after the loop is tied to it.
+    let full = (black_box(len) >> 4) as usize;
     for turn in 0..BLOCKS {
         if turn >= full {
             break;
@@ -86,7 +89,7 @@ fn crypt<const SEAL: bool>(
         sum = sum.add(c0).add(c1);
         hash = hash.block(r, c0, c1);
     }
-    let rest = len & 15;
+    let (rest, full) = (len & 15, (len >> 4) as usize);
     if rest == 0 {
         return (hash, sum);
     }
