@@ -175,6 +175,8 @@ fn open(address: SocketAddr, config: &SocketConfig) -> io::Result<socket2::Socke
     socket.set_nonblocking(true)?;
     grow(&socket, config)?;
     socket.bind(&address.into())?;
+    // Only now: of a socket that cannot be bound there is one thing to say.
+    tell_small_buffer(&socket, config)?;
     Ok(socket)
 }
 
@@ -186,6 +188,10 @@ fn grow(socket: &socket2::Socket, config: &SocketConfig) -> io::Result<()> {
     if setsockopt(socket, sockopt::SndBufForce, &config.send_buffer).is_err() {
         socket.set_send_buffer_size(config.send_buffer)?;
     }
+    Ok(())
+}
+
+fn tell_small_buffer(socket: &socket2::Socket, config: &SocketConfig) -> io::Result<()> {
     // The kernel doubles the figure for its own overhead when it reports it.
     let got = socket.recv_buffer_size()? / 2;
     if got < config.receive_buffer {
