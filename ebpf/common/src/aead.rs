@@ -11,9 +11,10 @@ use core::hint::black_box;
 
 use crate::checksum::Sum;
 use crate::layout::{PAD_BYTES, Pad};
-use crate::poly1305::{Accumulator, Multiplier};
+use crate::poly1305::{Accumulator, Limbs, Multiplier};
 use crate::scratch::Text;
 use crate::short_header::{ShortHeader, below, joined, spilled};
+use crate::word::Word;
 
 /// Seals `len` bytes of `plain` into `out` and puts the tag behind them.
 ///
@@ -22,10 +23,9 @@ use crate::short_header::{ShortHeader, below, joined, spilled};
 pub fn seal(pad: &Pad, header: &ShortHeader, plain: &Text, len: u64, out: &mut Text) -> Sum {
     let len = len.min(LONGEST);
     let r = multiplier(pad);
-    let hash = authenticated(&r, header);
-    let (hash, sum) = crypt::<true>(pad, &r, hash, plain, len, out);
-    let (low, high) = finished(pad, &r, hash, header, len);
-    put_tag(out, len, low, high, sum)
+    let state = crypt::<true>(pad, State::new(&r, header), plain, len, out);
+    let (low, high) = state.tag(pad, header, len);
+    put_tag(out, len, low, high, state.sum)
 }
 
 /// Opens `len` bytes of `cipher`, behind which the tag stands, into `plain`; whether they are authentic.
@@ -38,44 +38,29 @@ pub fn open(pad: &Pad, header: &ShortHeader, cipher: &Text, len: u64, plain: &mu
         return false;
     }
     let r = multiplier(pad);
-    let hash = authenticated(&r, header);
-    let (hash, _) = crypt::<false>(pad, &r, hash, cipher, len, plain);
-    let (low, high) = finished(pad, &r, hash, header, len);
+    let state = crypt::<false>(pad, State::new(&r, header), cipher, len, plain);
+    let (low, high) = state.tag(pad, header, len);
     let (tag_low, tag_high) = tag_at(cipher, len);
     // One comparison for all sixteen bytes, so that its time tells nothing.
     (low ^ tag_low) | (high ^ tag_high) == 0
 }
 
-/// RFC 8439 §2.8: the associated data and its padding.
-#[inline(always)]
-fn authenticated(r: &Multiplier, header: &ShortHeader) -> Accumulator {
-    let [w0, w1, w2, w3] = header.words();
-    let hash = Accumulator::default().block(r, w0, w1);
-    if header.size() > 16 {
-        hash.block(r, w2, w3)
-    } else {
-        hash
-    }
-}
-
 /// RFC 8439 §2.4 and §2.8: exclusive or, and the hash of what is ciphertext.
 #[inline(always)]
-fn crypt<const SEAL: bool>(
+fn crypt<'a, const SEAL: bool>(
     pad: &Pad,
-    r: &Multiplier,
-    mut hash: Accumulator,
+    mut state: State<'a>,
     input: &Text,
     len: u64,
     output: &mut Text,
-) -> (Accumulator, Sum) {
-    let mut sum = Sum::ZERO;
+) -> State<'a> {
     let (streams, _) = pad.keystream.as_chunks::<2>();
     let (inputs, _) = input.as_chunks::<2>();
     let (outputs, _) = output.as_chunks_mut::<2>();
     // The kernel's verifier follows each length on its own if what comes after the loop is tied to it.
-    let full = (black_box(len) >> 4) as usize;
+    let whole = (black_box(len) >> 4) as usize;
     for turn in 0..BLOCKS {
-        if turn >= full {
+        if turn >= whole {
             break;
         }
         let (Some([k0, k1]), Some([i0, i1]), Some([o0, o1])) =
@@ -83,45 +68,82 @@ fn crypt<const SEAL: bool>(
         else {
             break;
         };
-        *o0 = i0 ^ k0.load();
-        *o1 = i1 ^ k1.load();
-        let (c0, c1) = if SEAL { (*o0, *o1) } else { (*i0, *i1) };
-        sum = sum.add(c0).add(c1);
-        hash = hash.block(r, c0, c1);
+        state = state.block::<SEAL>([k0, k1], [i0, i1], [o0, o1], [u64::MAX; 2]);
     }
-    let (rest, full) = (len & 15, (len >> 4) as usize);
-    if rest == 0 {
-        return (hash, sum);
-    }
-    let (m0, m1) = if rest < 8 {
-        (below(rest), 0)
-    } else {
-        (u64::MAX, below(rest))
+    let (rest, at) = (len & 15, (len >> 4) as usize);
+    let mask = match rest {
+        0 => return state,
+        1..8 => [below(rest), 0],
+        _ => [u64::MAX, below(rest)],
     };
     if let (Some([k0, k1]), Some([i0, i1]), Some([o0, o1])) =
-        (streams.get(full), inputs.get(full), outputs.get_mut(full))
+        (streams.get(at), inputs.get(at), outputs.get_mut(at))
     {
-        *o0 = (i0 ^ k0.load()) & m0;
-        *o1 = (i1 ^ k1.load()) & m1;
-        let (c0, c1) = if SEAL { (*o0, *o1) } else { (i0 & m0, i1 & m1) };
-        sum = sum.add(c0).add(c1);
-        hash = hash.block(r, c0, c1);
+        state = state.block::<SEAL>([k0, k1], [i0, i1], [o0, o1], mask);
     }
-    (hash, sum)
+    state
 }
 
-/// RFC 8439 §2.8: the lengths, then the tag.
-#[inline(always)]
-fn finished(
-    pad: &Pad,
-    r: &Multiplier,
+/// What goes from block to block.
+#[derive(Clone, Copy)]
+struct State<'a> {
+    r: &'a Multiplier,
     hash: Accumulator,
-    header: &ShortHeader,
-    len: u64,
-) -> (u64, u64) {
-    let [_, _, s_low, s_high] = &pad.one_time_key;
-    hash.block(r, header.size(), len)
-        .tag(s_low.load(), s_high.load())
+    sum: Sum,
+}
+
+impl<'a> State<'a> {
+    /// RFC 8439 §2.8: begins with the associated data and its padding.
+    #[inline(always)]
+    fn new(r: &'a Multiplier, header: &ShortHeader) -> Self {
+        let [w0, w1, w2, w3] = header.words();
+        let mut hash = Accumulator::default().block(r, w0, w1);
+        if header.size() > 16 {
+            hash = hash.block(r, w2, w3);
+        }
+        Self {
+            r,
+            hash,
+            sum: Sum::ZERO,
+        }
+    }
+
+    /// RFC 8439 §2.8: ends with the lengths.
+    #[inline(always)]
+    fn tag(self, pad: &Pad, header: &ShortHeader, len: u64) -> (u64, u64) {
+        let [_, _, s_low, s_high] = &pad.one_time_key;
+        self.hash
+            .block(self.r, header.size(), len)
+            .tag(s_low.load(), s_high.load())
+    }
+
+    /// Sixteen bytes, of which those outside the mask are not there.
+    #[inline(always)]
+    fn block<const SEAL: bool>(
+        self,
+        [k0, k1]: [&Word; 2],
+        [i0, i1]: [&u64; 2],
+        [o0, o1]: [&mut u64; 2],
+        [m0, m1]: [u64; 2],
+    ) -> Self {
+        let (i0, i1) = (i0 & m0, i1 & m1);
+        *o0 = (i0 ^ k0.load()) & m0;
+        *o1 = (i1 ^ k1.load()) & m1;
+        let limbs = if SEAL {
+            Limbs::new(*o0, *o1)
+        } else {
+            Limbs::new(i0, i1)
+        };
+        Self {
+            hash: self.hash.limbs(self.r, limbs),
+            sum: if SEAL {
+                self.sum.add_parts(limbs.sum())
+            } else {
+                self.sum
+            },
+            ..self
+        }
+    }
 }
 
 #[inline(always)]
@@ -179,7 +201,6 @@ mod tests {
     use super::*;
     use crate::pad;
     use crate::scratch::TEXT_WORDS;
-    use crate::word::Word;
 
     const KEY: [u64; 4] = [0x1122_3344_5566_7788, 3, 0x99aa_bbcc_ddee_ff00, u64::MAX];
     const IV: [u64; 2] = [0x0102_0304_0506_0708, 0x090a_0b0c];

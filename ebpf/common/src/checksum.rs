@@ -23,6 +23,13 @@ impl Sum {
         )
     }
 
+    /// With what is a sum of 32-bit parts already.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn add_parts(self, parts: u64) -> Self {
+        Self(self.0.wrapping_add(parts))
+    }
+
     /// With a 16-bit number in network order, such as a port or a length.
     #[inline(always)]
     #[must_use]

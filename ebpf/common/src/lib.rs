@@ -11,7 +11,7 @@
         reason = "in a test a panic is what is wanted"
     )
 )]
-#![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics, asm_experimental_arch))]
 #![cfg_attr(
     target_arch = "bpf",
     allow(internal_features, reason = "atomics on BPF")

@@ -12,6 +12,8 @@
 //! | 2 | 2 | 3 | 3.12 + 2 + 3 + 5/4 · 5 = 14.37 |
 //! | 3 | 4 | 5 | 3.12 + 2 + 3 + 5 + 1 = 14.12 |
 
+use crate::word::low_half;
+
 /// r as it is multiplied with: clamped, in limbs.
 #[derive(Clone, Copy, Debug)]
 pub struct Multiplier {
@@ -51,6 +53,27 @@ impl Multiplier {
     }
 }
 
+/// A block: four times 32 bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limbs(u64, u64, u64, u64);
+
+impl Limbs {
+    /// From two little-endian words.
+    #[inline(always)]
+    pub fn new(low: u64, high: u64) -> Self {
+        Self(low_half(low), low >> 32, low_half(high), high >> 32)
+    }
+
+    /// Their sum.
+    #[inline(always)]
+    pub fn sum(self) -> u64 {
+        self.0
+            .wrapping_add(self.1)
+            .wrapping_add(self.2)
+            .wrapping_add(self.3)
+    }
+}
+
 /// The accumulator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Accumulator {
@@ -65,17 +88,25 @@ impl Accumulator {
     #[inline(always)]
     #[must_use]
     pub fn block(self, r: &Multiplier, low: u64, high: u64) -> Self {
-        self.step::<true>(r, low, high)
+        self.step::<true>(r, Limbs::new(low, high))
+    }
+
+    /// The same for a block that has been taken apart already.
+    #[inline(always)]
+    #[must_use]
+    pub fn limbs(self, r: &Multiplier, limbs: Limbs) -> Self {
+        self.step::<true>(r, limbs)
     }
 
     /// With the bit above, or without: a last block that is not whole has its own.
     #[inline(always)]
-    fn step<const WHOLE: bool>(self, r: &Multiplier, low: u64, high: u64) -> Self {
+    fn step<const WHOLE: bool>(self, r: &Multiplier, m: Limbs) -> Self {
         let (t1, t2, t3) = if WHOLE { (r.s1, r.s2, r.t3) } else { (0, 0, 0) };
-        let h0 = self.h0.wrapping_add(low & LIMB);
-        let h1 = self.h1.wrapping_add(low >> 32);
-        let h2 = self.h2.wrapping_add(high & LIMB);
-        let h3 = self.h3.wrapping_add(high >> 32);
+        let Limbs(m0, m1, m2, m3) = m;
+        let h0 = self.h0.wrapping_add(m0);
+        let h1 = self.h1.wrapping_add(m1);
+        let h2 = self.h2.wrapping_add(m2);
+        let h3 = self.h3.wrapping_add(m3);
         let d0 = sum([h0, h1, h2, h3], [r.r0, r.s3, r.s2, r.s1]);
         let d1 = sum([h0, h1, h2, h3], [r.r1, r.r0, r.s3, r.s2]).wrapping_add(t1);
         let d2 = sum([h0, h1, h2, h3], [r.r2, r.r1, r.r0, r.s3]).wrapping_add(t2);
@@ -89,9 +120,9 @@ impl Accumulator {
         let d1 = d1.wrapping_add(d0 >> 32);
         let d3 = d3.wrapping_add(d2 >> 32);
         Self {
-            h0: (d0 & LIMB).wrapping_add((d3 >> 34).wrapping_mul(5)),
-            h1: d1 & LIMB,
-            h2: (d2 & LIMB).wrapping_add(d1 >> 32),
+            h0: low_half(d0).wrapping_add((d3 >> 34).wrapping_mul(5)),
+            h1: low_half(d1),
+            h2: low_half(d2).wrapping_add(d1 >> 32),
             h3: d3 & TOP_LIMB,
         }
     }
@@ -176,7 +207,7 @@ mod tests {
             let (low, high) = halves(u128::from_le_bytes(block) | bit);
             hash = match chunk.len() {
                 16 => hash.block(&r, low, high),
-                _ => hash.step::<false>(&r, low, high),
+                _ => hash.step::<false>(&r, Limbs::new(low, high)),
             };
         }
         let (low, high) = halves(s);

@@ -84,6 +84,16 @@ mod bpf {
     const ORDER: AtomicOrdering = AtomicOrdering::SeqCst;
 
     #[inline(always)]
+    pub(super) fn low_half(word: u64) -> u64 {
+        let half: u32;
+        // SAFETY: one instruction, which clears the upper half and touches nothing else.
+        unsafe {
+            core::arch::asm!("{} = {}", out(wreg) half, in(wreg) word as u32, options(pure, nomem, nostack, preserves_flags));
+        }
+        half as u64
+    }
+
+    #[inline(always)]
     pub(super) fn load(word: *const u64) -> u64 {
         // SAFETY: `word` comes from a reference to an atomic, so it is valid and aligned.
         unsafe { word.read_volatile() }
@@ -113,4 +123,13 @@ mod bpf {
         let (_, done) = unsafe { atomic_cxchg::<u64, ORDER, ORDER>(word, old, new) };
         done
     }
+}
+
+/// The low half of a word, in one instruction.
+#[inline(always)]
+pub fn low_half(word: u64) -> u64 {
+    #[cfg(not(target_arch = "bpf"))]
+    return word & 0xffff_ffff;
+    #[cfg(target_arch = "bpf")]
+    bpf::low_half(word)
 }
