@@ -98,6 +98,7 @@ use handshake::Handshake;
 use ids::{LocalIds, RemoteIds};
 use path::{Path, PendingResponses};
 use receive::Arrival;
+use sharing::Sharing;
 use spaces::{SpaceKeys, Spaces};
 use timers::{Timer, Timers};
 
@@ -165,6 +166,7 @@ pub struct Connection {
     sent_frames: Vec<SentFrame>,
     outcome: Outcome,
     stats: Stats,
+    sharing: Sharing,
 }
 
 impl Connection {
@@ -283,6 +285,7 @@ impl Connection {
             sent_frames: Vec::new(),
             outcome: Outcome::default(),
             stats: Stats::default(),
+            sharing: Sharing::default(),
             config,
         }
     }

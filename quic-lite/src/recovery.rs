@@ -17,6 +17,7 @@
 //! | [`ecn`] | whether marks arrive | RFC 9000 §13.4 |
 //! | [`mtu`] | the largest datagram | RFC 9000 §14.3 |
 //! | [`skip`] | numbers left out against optimistic receivers | RFC 9000 §21.4 |
+//! | `others` | packets of another sender | A.5, A.7 |
 
 mod ack;
 pub mod congestion;
@@ -25,6 +26,7 @@ pub mod ecn;
 mod loss;
 pub mod mtu;
 pub mod new_reno;
+mod others;
 mod outcome;
 pub mod pacing;
 pub mod pto;
@@ -52,6 +54,7 @@ use congestion::Controller;
 use ecn::{EcnState, EcnValidation};
 use loss::{Reordering, SentSpace};
 use mtu::MtuDiscovery;
+use others::Others;
 use pacing::{Pace, Pacer};
 use skip::SkipPolicy;
 
@@ -85,6 +88,7 @@ pub struct Recovery {
     /// The window had no room for an MTU probe that is due.
     mtu_probe_waits: bool,
     skips: SkipPolicy,
+    others: Others,
     /// Generation of the path in use: packets of others do not count for congestion and RTT.
     path: u32,
     /// The newest send time of a packet acknowledged on this path.
@@ -119,6 +123,7 @@ impl Recovery {
             mtu: MtuDiscovery::new(config.initial_datagram_size),
             mtu_probe_waits: false,
             skips: SkipPolicy::default(),
+            others: Others::default(),
             path: 0,
             newest_acked: None,
             pto_count: 0,
@@ -159,7 +164,7 @@ impl Recovery {
 
     /// How many bytes the congestion window still admits. Probes and bare acknowledgements need none.
     pub fn window_left(&self) -> u64 {
-        self.controller.window_left()
+        self.controller.window_left(self.others.outstanding)
     }
 
     /// When a packet of `size` bytes may leave; `None`: now. Ask only when there is one to send.
@@ -178,10 +183,19 @@ impl Recovery {
 
     /// The size of an MTU probe to send now: PING and PADDING alone, `mtu_probe` set.
     pub fn mtu_probe(&mut self, now: Time) -> Option<u16> {
-        let size = self.mtu.probe(now).filter(|_| self.pto_count == 0);
+        let size = self.mtu_probe_size(now);
         let fits = size.filter(|size| self.window_left() >= u64::from(*size));
         self.mtu_probe_waits = size.is_some() && fits.is_none();
         fits
+    }
+
+    /// Whether there is an MTU probe to send, if the window has room.
+    pub fn wants_mtu_probe(&mut self, now: Time) -> bool {
+        self.mtu_probe_size(now).is_some()
+    }
+
+    fn mtu_probe_size(&mut self, now: Time) -> Option<u16> {
+        self.mtu.probe(now).filter(|_| self.pto_count == 0)
     }
 
     /// Whether the next MTU probe goes before data: behind them it would wait as long as they fill the
@@ -201,16 +215,17 @@ impl Recovery {
         }
     }
 
-    /// Whether to leave out a packet number of the Data space before the next packet. Take it from
-    /// the allocator and tell `on_skipped`.
-    pub fn should_skip(&mut self, random: u64) -> bool {
+    /// The first packet number of the Data space at or above this one is to be left out: taken, not used,
+    /// and told to `on_skipped`. It is chosen once, from `next` on, until that has happened.
+    pub fn skip_at(&mut self, next: PacketNumber, random: u64) -> PacketNumber {
         let window = self.controller.window() / u64::from(self.mtu.current());
-        self.skips.should_skip(random, window)
+        self.skips.at(next, random, window)
     }
 
     /// This number was taken and will never be sent.
     pub fn on_skipped(&mut self, id: SpaceId, number: PacketNumber) {
         self.spaces[id.index()].skipped.insert(number);
+        self.skips.on_skipped(number);
     }
 
     fn pace(&self) -> Pace {

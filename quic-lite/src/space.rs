@@ -5,9 +5,6 @@
 
 mod received;
 
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 pub use received::{AckFrequency, Space};
 
 use crate::wire::packet_number::PacketNumber;
@@ -33,28 +30,28 @@ impl SpaceId {
     }
 }
 
-/// Where the packet numbers of one space come from.
-///
-/// One number is given out once, whoever asks: a number used twice repeats an AEAD nonce. Another
-/// sender of the same connection may take numbers from the same source at any time.
-pub trait PacketNumberAllocator: fmt::Debug + Send {
-    /// Takes a number.
-    fn allocate(&self) -> PacketNumber;
-    /// The number that `allocate` would return now: neither it nor a larger one was ever sent.
-    fn next(&self) -> PacketNumber;
-}
-
-/// Numbers in order from zero: the allocator of a connection that sends alone.
+/// Where the packet numbers of one space come from: in order from zero, each once, since a number used
+/// twice repeats an AEAD nonce. While another sender shares the Data space it is the source instead.
 #[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+pub struct Counter(u64);
 
-impl PacketNumberAllocator for Counter {
-    fn allocate(&self) -> PacketNumber {
-        PacketNumber::new(self.0.fetch_add(1, Ordering::Relaxed))
+impl Counter {
+    /// Takes a number.
+    pub const fn allocate(&mut self) -> PacketNumber {
+        self.0 += 1;
+        PacketNumber::new(self.0 - 1)
     }
 
-    fn next(&self) -> PacketNumber {
-        PacketNumber::new(self.0.load(Ordering::Relaxed))
+    /// The number that `allocate` would return now: neither it nor a larger one was ever sent.
+    pub const fn next(&self) -> PacketNumber {
+        PacketNumber::new(self.0)
+    }
+
+    /// Numbers below `next` have been used elsewhere.
+    pub const fn advance_to(&mut self, next: PacketNumber) {
+        if next.value() > self.0 {
+            self.0 = next.value();
+        }
     }
 }
 
@@ -64,11 +61,14 @@ mod tests {
 
     #[test]
     fn next_is_what_allocate_returns() {
-        let counter = Counter::default();
+        let mut counter = Counter::default();
         for number in 0..3 {
             assert_eq!(counter.next(), PacketNumber::new(number));
             assert_eq!(counter.allocate(), PacketNumber::new(number));
         }
+        counter.advance_to(PacketNumber::new(9));
+        counter.advance_to(PacketNumber::new(2));
+        assert_eq!(counter.allocate(), PacketNumber::new(9));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Streams of one connection (RFC 9000 §2, §3, §4): states, reassembly, flow control, what to send.
 //!
 //! [`Streams`] takes the stream frames of a connection (`receive.rs`), serves the application
-//! (`application.rs`), and writes frames and learns of their fate (`transmit.rs`). The sending and the
+//! (`application.rs`), and writes frames and learns of their fate (`transmit.rs`); another sender may have
+//! a share in it (`shared.rs`). The sending and the
 //! receiving part of a stream are two entries of two maps and each is freed in its terminal state.
 //! Every operation is logarithmic in the number of streams; nothing here looks at all of them.
 //!
@@ -28,6 +29,7 @@ pub mod recv_state;
 mod send;
 mod send_buffer;
 pub mod send_state;
+mod shared;
 mod transmit;
 
 #[cfg(test)]
@@ -38,6 +40,7 @@ pub use pieces::Pieces;
 pub use recv_state::RecvState;
 pub use send_state::SendState;
 
+use crate::other_sender::OtherSender;
 use crate::time::Time;
 use crate::wire::stream_id::{Dir, Side, StreamId};
 use crate::wire::transport_parameters::TransportParameters;
@@ -102,6 +105,8 @@ pub struct Streams {
     window: Window,
     gaps: usize,
     events: VecDeque<StreamEvent>,
+    /// Opens and sends streams of ours too.
+    other: Option<Box<dyn OtherSender>>,
     now: Time,
     rtt: Duration,
 }
@@ -219,6 +224,7 @@ impl Streams {
             ),
             gaps: 0,
             events: VecDeque::new(),
+            other: None,
             now: Time::ZERO,
             rtt: Duration::ZERO,
         }

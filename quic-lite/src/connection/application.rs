@@ -5,15 +5,14 @@ use core::time::Duration;
 use crate::error::{ConnectionError, TransportError, TransportErrorCode};
 use crate::protection::TAG_LEN;
 use crate::recovery::SpaceId;
-use crate::space::PacketNumberAllocator;
 use crate::stream::{Chunk, Read, ReadChunk, StreamError, Streams};
 use crate::time::Time;
 use crate::wire::frame::ack_frequency::AckFrequency;
-use crate::wire::packet_number::PacketNumber;
 use crate::wire::stream_id::{Dir, StreamId};
 use crate::wire::varint;
 
 use super::datagrams::DatagramError;
+use super::keys::OneRttKeys;
 use super::state::State;
 use super::{Connection, Event};
 
@@ -164,15 +163,18 @@ impl Connection {
     /// or the last update not complete.
     pub fn force_key_update(&mut self) -> bool {
         let is_confirmed = self.state == State::Confirmed;
-        let updated = is_confirmed
-            && self
-                .spaces
-                .one_rtt_mut()
-                .is_some_and(|keys| keys.initiate());
-        if updated {
+        let keys = self.spaces.one_rtt();
+        let may_update = is_confirmed && keys.is_some_and(OneRttKeys::may_initiate);
+        if may_update {
+            // What it has sent has the old keys and smaller numbers than all that follows.
+            self.suspend_other();
+            let next = self.next_number(SpaceId::Data);
+            if let Some(keys) = self.spaces.one_rtt_mut() {
+                keys.update(next);
+            }
             self.on_keys_updated();
         }
-        updated
+        may_update
     }
 
     pub(super) fn on_keys_updated(&mut self) {
@@ -212,22 +214,6 @@ impl Connection {
         self.control.send_ack_frequency = true;
         self.recovery.set_peer_max_ack_delay(max_delay);
         true
-    }
-
-    /// Takes 1-RTT packet numbers from elsewhere, because another sender shares them. Only before the
-    /// first 1-RTT packet: false afterwards, and nothing changes.
-    pub fn set_packet_number_allocator(
-        &mut self,
-        allocator: Box<dyn PacketNumberAllocator>,
-    ) -> bool {
-        let Some(space) = self.spaces.get_mut(SpaceId::Data) else {
-            return false;
-        };
-        let is_unused = space.numbers.next() == PacketNumber::ZERO;
-        if is_unused {
-            space.numbers = allocator;
-        }
-        is_unused
     }
 }
 

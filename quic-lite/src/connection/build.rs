@@ -187,7 +187,7 @@ impl Connection {
             .filter(|room| room.len() >= MIN_PACKET)?;
         let mut out = Writer::new(room);
         // Another sender may take numbers until this packet gets its own.
-        let number = PacketNumber::new(space.numbers.next().value() + NUMBER_SLACK);
+        let number = PacketNumber::new(self.next_number(id).value() + NUMBER_SLACK);
         let pn_len = number.encode_len(self.recovery.largest_acked(id));
         let source_cid = self.local_ids.first();
         let long_type = match (&space.keys, id) {
@@ -329,12 +329,13 @@ impl Connection {
     }
 
     fn take_number(&mut self, id: SpaceId) -> Option<PacketNumber> {
-        let space = self.spaces.get(id)?;
-        if id == SpaceId::Data && self.recovery.should_skip(self.skip_random) {
-            self.recovery.on_skipped(id, space.numbers.allocate());
+        let next = self.next_number(id);
+        if id == SpaceId::Data && self.recovery.skip_at(next, self.skip_random) <= next {
+            let skipped = self.allocate(id)?;
+            self.recovery.on_skipped(id, skipped);
             self.skip_random = self.rng.number();
         }
-        Some(space.numbers.allocate())
+        self.allocate(id)
     }
 
     fn register(
@@ -352,7 +353,7 @@ impl Connection {
             .received
             .on_packet_sent(draft.with_ack, draft.ack_eliciting);
         if let SpaceKeys::OneRtt(keys) = &mut space.keys {
-            keys.on_sealed(number, draft.with_ack);
+            keys.on_sealed(draft.with_ack);
         }
         let packet = SentPacket {
             number,
@@ -364,6 +365,7 @@ impl Connection {
             in_flight: draft.ack_eliciting || (padded > draft.end && self.state.is_open()),
             ecn_marked: route.ecn_marked,
             mtu_probe: route.mtu_probe,
+            by_other: false,
         };
         let (first, end) = draft.frames;
         let frames = self.sent_frames.get(first..end).unwrap_or_default();

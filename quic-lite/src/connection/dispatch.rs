@@ -46,8 +46,10 @@ impl Connection {
                 Ok(())
             }
             Frame::NewConnectionId(frame) => {
+                let before = self.remote_ids.current();
                 let result = self.remote_ids.on_new(&frame);
                 self.announce_reset_tokens();
+                self.note_remote_cid(before);
                 result
             }
             Frame::RetireConnectionId(frame) => self.on_retire(received, frame.sequence_number),
@@ -78,7 +80,10 @@ impl Connection {
         if self.spaces.get(space).is_none() {
             return Ok(());
         }
-        let next = self.spaces.next_number(space);
+        if space == SpaceId::Data {
+            self.collect(now);
+        }
+        let next = self.next_number(space);
         self.recovery
             .on_ack(now, space, ack, next, &mut self.outcome)?;
         if let Some(keys) = self.spaces.one_rtt_mut().filter(|_| space == SpaceId::Data) {
@@ -105,6 +110,8 @@ impl Connection {
         }
         self.stats.packets_lost += outcome.lost_packets;
         self.stats.packets_acked += outcome.acked_packets;
+        self.stats.other_packets_lost += outcome.lost_by_other;
+        self.stats.other_packets_acked += outcome.acked_by_other;
         self.stats.congestion_events += u64::from(outcome.congestion_event);
         self.outcome = outcome;
     }

@@ -14,6 +14,10 @@ impl Connection {
         let next = self.state.on(transition);
         if let Ok(next) = next {
             self.state = next;
+            if !next.is_open() {
+                // RFC 9000 §10.2: nothing but CONNECTION_CLOSE is sent from here on.
+                self.suspend_other();
+            }
         }
         next.is_ok()
     }

@@ -28,9 +28,8 @@ pub struct OneRttKeys {
     previous_remote: Option<PacketKey>,
     phase: bool,
     updates: u64,
-    /// The first number sealed with `local` by us. Another sender may use the keys before for a little
-    /// longer, with smaller numbers.
-    first_sent: Option<PacketNumber>,
+    /// All numbers from here on are sealed with `local`, whoever sends them, and none below.
+    first_sent: PacketNumber,
     /// The smallest number opened with `remote`.
     first_received: Option<PacketNumber>,
     /// The peer acknowledged a packet sealed with `local`.
@@ -50,7 +49,7 @@ impl OneRttKeys {
             previous_remote: None,
             phase: false,
             updates: 0,
-            first_sent: None,
+            first_sent: PacketNumber::ZERO,
             first_received: None,
             is_acked: false,
             owes_ack: false,
@@ -106,11 +105,13 @@ impl OneRttKeys {
         }
     }
 
-    /// A packet opened with the keys of `generation`. True when this began an update.
+    /// A packet opened with the keys of `generation`; `next_sent` is the next number to be taken. True when
+    /// this began an update.
     pub fn on_opened(
         &mut self,
         generation: Generation,
         number: PacketNumber,
+        next_sent: PacketNumber,
     ) -> Result<bool, TransportError> {
         match generation {
             Generation::Previous => return Ok(false),
@@ -122,7 +123,7 @@ impl OneRttKeys {
                         "key update before the last one was acknowledged",
                     ));
                 }
-                self.update();
+                self.update(next_sent);
             }
         }
         if self.first_received.is_none() {
@@ -135,17 +136,14 @@ impl OneRttKeys {
         Ok(generation == Generation::Next)
     }
 
-    /// Begins an update if RFC 9001 §6.1 and §6.5 allow: the last one is complete and its old keys are
-    /// gone. The caller knows that the handshake is confirmed.
-    pub fn initiate(&mut self) -> bool {
-        let allowed = self.is_acked && self.previous_remote.is_none();
-        if allowed {
-            self.update();
-        }
-        allowed
+    /// Whether RFC 9001 §6.1 and §6.5 allow an update: the last one is complete and its old keys are gone.
+    /// The caller knows that the handshake is confirmed.
+    pub const fn may_initiate(&self) -> bool {
+        self.is_acked && self.previous_remote.is_none()
     }
 
-    fn update(&mut self) {
+    /// Goes over to the next keys. Nobody seals with the old ones any more, and nobody has taken `next_sent`.
+    pub fn update(&mut self, next_sent: PacketNumber) {
         self.local = self.local.next_generation();
         let next = self.next_remote.next_generation();
         let current = core::mem::replace(&mut self.next_remote, next);
@@ -153,7 +151,7 @@ impl OneRttKeys {
         self.previous_remote = Some(previous.packet);
         self.phase = !self.phase;
         self.updates += 1;
-        self.first_sent = None;
+        self.first_sent = next_sent;
         self.first_received = None;
         self.is_acked = false;
         self.owes_ack = false;
@@ -175,7 +173,7 @@ impl OneRttKeys {
         largest: PacketNumber,
         generation: Generation,
     ) -> Result<(), TransportError> {
-        if self.first_sent.is_none_or(|first| largest < first) {
+        if largest < self.first_sent {
             return Ok(());
         }
         // RFC 9001 §6.2: who saw a packet with new keys must not answer with old ones.
@@ -187,15 +185,13 @@ impl OneRttKeys {
     }
 
     /// We sealed a packet with the current keys.
-    pub fn on_sealed(&mut self, number: PacketNumber, with_ack: bool) {
-        self.first_sent.get_or_insert(number);
+    pub const fn on_sealed(&mut self, with_ack: bool) {
         self.owes_ack &= !with_ack;
     }
 
     /// How many packets the current sending key has sealed at most, another sender's included.
-    pub fn sealed(&self, next_sent: PacketNumber) -> u64 {
-        let first = self.first_sent.unwrap_or(next_sent);
-        next_sent.value().saturating_sub(first.value())
+    pub const fn sealed(&self, next_sent: PacketNumber) -> u64 {
+        next_sent.value().saturating_sub(self.first_sent.value())
     }
 }
 
@@ -223,11 +219,10 @@ mod tests {
     fn the_peers_update_is_followed_after_its_packet_opened() {
         let mut keys = keys();
         assert_eq!(keys.choose(false, pn(5)), Generation::Current);
-        assert_eq!(keys.on_opened(Generation::Current, pn(5)), Ok(false));
+        assert_eq!(keys.on_opened(Generation::Current, pn(5), pn(9)), Ok(false));
         assert_eq!(keys.choose(true, pn(6)), Generation::Next);
         assert!(!keys.phase(), "a bit alone changes nothing");
-        assert_eq!(keys.on_opened(Generation::Next, pn(6)), Ok(true));
-        keys.on_sealed(pn(9), false);
+        assert_eq!(keys.on_opened(Generation::Next, pn(6), pn(9)), Ok(true));
         assert!(keys.phase() && keys.sealed(pn(11)) == 2);
         assert_eq!(keys.choose(false, pn(5)), Generation::Previous);
         assert!(keys.packet_key(Generation::Previous).is_some());
@@ -238,47 +233,43 @@ mod tests {
     #[test]
     fn a_second_update_before_the_first_is_acknowledged_is_an_error() {
         let mut keys = keys();
-        keys.on_opened(Generation::Current, pn(1)).unwrap();
-        keys.on_opened(Generation::Next, pn(2)).unwrap();
+        keys.on_opened(Generation::Current, pn(1), pn(9)).unwrap();
+        keys.on_opened(Generation::Next, pn(2), pn(9)).unwrap();
         assert_eq!(keys.choose(false, pn(3)), Generation::Next);
-        let error = keys.on_opened(Generation::Next, pn(3)).unwrap_err();
+        let error = keys.on_opened(Generation::Next, pn(3), pn(9)).unwrap_err();
         assert_eq!(error.code, TransportErrorCode::KEY_UPDATE_ERROR);
-        keys.on_sealed(pn(9), true);
-        assert_eq!(keys.on_opened(Generation::Next, pn(3)), Ok(true));
+        keys.on_sealed(true);
+        assert_eq!(keys.on_opened(Generation::Next, pn(3), pn(9)), Ok(true));
     }
 
     #[test]
     fn our_update_waits_for_an_acknowledgement_and_for_the_old_keys_to_go() {
         let mut keys = keys();
-        keys.on_sealed(pn(0), false);
-        assert!(!keys.initiate());
+        assert!(!keys.may_initiate());
         keys.on_acked(pn(0), Generation::Current).unwrap();
-        assert!(keys.initiate());
-        keys.on_sealed(pn(4), false);
+        assert!(keys.may_initiate());
+        keys.update(pn(4));
         assert_eq!(
             keys.choose(false, pn(99)),
             Generation::Previous,
             "the peer has not followed yet"
         );
         keys.on_acked(pn(3), Generation::Previous).unwrap();
-        assert!(!keys.initiate());
+        assert!(!keys.may_initiate());
         keys.on_acked(pn(4), Generation::Current).unwrap();
-        assert!(!keys.initiate(), "old keys are still there");
-        keys.on_opened(Generation::Current, pn(50)).unwrap();
+        assert!(!keys.may_initiate(), "old keys are still there");
+        keys.on_opened(Generation::Current, pn(50), pn(9)).unwrap();
         assert!(keys.previous_may_expire());
         keys.discard_previous();
-        assert!(keys.initiate());
+        assert!(keys.may_initiate());
     }
 
     #[test]
     fn new_keys_acknowledged_with_old_ones_are_an_error() {
         let mut keys = keys();
-        keys.on_sealed(pn(0), false);
         keys.on_acked(pn(0), Generation::Current).unwrap();
-        assert!(keys.initiate());
-        // Numbers of another sender that was a little behind.
+        keys.update(pn(4));
         assert_eq!(keys.on_acked(pn(3), Generation::Previous), Ok(()));
-        keys.on_sealed(pn(4), false);
         let error = keys.on_acked(pn(4), Generation::Previous).unwrap_err();
         assert_eq!(error.code, TransportErrorCode::KEY_UPDATE_ERROR);
     }

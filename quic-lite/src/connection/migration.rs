@@ -25,8 +25,10 @@ impl Connection {
         if has_moved && self.state == State::Confirmed {
             // RFC 9000 §9.5: a peer that moves on purpose uses a new ID, and so do we then; behind a NAT
             // that forgot it, it does not know that it moved.
+            let before = self.remote_ids.current();
             if switched && self.peer_uses.is_some() && self.remote_ids.switch() {
                 self.announce_reset_tokens();
+                self.note_remote_cid(before);
             }
             self.move_to(
                 received.arrival.now,
@@ -38,6 +40,10 @@ impl Connection {
     }
 
     fn move_to(&mut self, now: Time, tuple: FourTuple, len: usize) {
+        self.leave_path(now);
+        if !self.state.is_open() {
+            return;
+        }
         let old = self.path.tuple();
         let known = self.fallback.take_if(|path| path.tuple().matches(&tuple));
         let new = known.map_or_else(
@@ -113,6 +119,7 @@ impl Connection {
             }
             return;
         };
+        self.leave_path(now);
         let old = core::mem::replace(&mut self.path, *fallback).tuple();
         self.path.stop_challenge();
         self.on_path_changed(now, old);

@@ -5,8 +5,7 @@ use core::time::Duration;
 
 use crate::error::ConnectionError;
 use crate::protection::{CipherSuite, Keys};
-use crate::recovery::{Recovery, SentFrame, SentPacket, SpaceId};
-use crate::space::PacketNumberAllocator;
+use crate::recovery::{Recovery, SpaceId};
 use crate::wire::connection_id::ConnectionId;
 use crate::wire::packet_number::PacketNumber;
 use crate::wire::stream_id::Side;
@@ -148,14 +147,9 @@ impl Connection {
         })
     }
 
-    /// Where 1-RTT packet numbers come from.
-    pub fn packet_numbers(&self) -> Option<&dyn PacketNumberAllocator> {
-        self.spaces.get(SpaceId::Data).map(|space| &*space.numbers)
-    }
-
     /// The next 1-RTT packet number: neither it nor a larger one was ever sent.
     pub fn next_packet_number(&self) -> PacketNumber {
-        self.spaces.next_number(SpaceId::Data)
+        self.next_number(SpaceId::Data)
     }
 
     /// The largest 1-RTT packet number that the peer has acknowledged.
@@ -203,19 +197,5 @@ impl Connection {
     /// What was counted.
     pub const fn stats(&self) -> &Stats {
         &self.stats
-    }
-
-    /// Enters a 1-RTT packet that another sender has sent with one of this connection's packet numbers.
-    /// To be called before `receive` takes a datagram that may acknowledge it. Its STREAM frames are
-    /// those that [`crate::stream::Streams::mark_sent`] returned.
-    pub fn register_sent(&mut self, packet: SentPacket, frames: &[SentFrame]) {
-        self.stats.packets_sent += 1;
-        self.stats.bytes_sent += u64::from(packet.size);
-        self.recovery.on_packet_sent(SpaceId::Data, packet, frames);
-    }
-
-    /// Notes a 1-RTT packet number that another sender took and did not use (RFC 9000 §21.4).
-    pub fn register_skipped(&mut self, number: PacketNumber) {
-        self.recovery.on_skipped(SpaceId::Data, number);
     }
 }

@@ -299,13 +299,17 @@ impl Connection {
     }
 
     fn follow_key_update(&mut self, received: &Received) -> Result<(), TransportError> {
+        if received.generation == Generation::Next {
+            self.suspend_other();
+        }
+        let next = self.next_number(received.space);
         let Some(space) = self.spaces.get_mut(received.space) else {
             return Ok(());
         };
         let SpaceKeys::OneRtt(keys) = &mut space.keys else {
             return Ok(());
         };
-        if keys.on_opened(received.generation, received.number)? {
+        if keys.on_opened(received.generation, received.number, next)? {
             let phase = keys.phase();
             self.events.push_back(Event::KeysUpdated { phase });
             self.timers.stop(Timer::OldKeys);

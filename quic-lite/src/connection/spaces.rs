@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use crate::protection::{KeyPair, Keys, PacketKey};
-use crate::space::{Counter, PacketNumberAllocator, Space, SpaceId};
+use crate::space::{Counter, Space, SpaceId};
 use crate::tls::Level;
 use crate::wire::header::PacketType;
 use crate::wire::packet_number::PacketNumber;
@@ -19,7 +19,7 @@ pub(super) struct PacketSpace {
     pub(super) received: Space,
     pub(super) crypto_receive: CryptoReceive,
     pub(super) crypto_send: CryptoSend,
-    pub(super) numbers: Box<dyn PacketNumberAllocator>,
+    pub(super) numbers: Counter,
 }
 
 impl PacketSpace {
@@ -29,7 +29,7 @@ impl PacketSpace {
             received: Space::new(id, max_ack_delay),
             crypto_receive: CryptoReceive::default(),
             crypto_send: CryptoSend::default(),
-            numbers: Box::new(Counter::default()),
+            numbers: Counter::default(),
         }
     }
 }
@@ -120,12 +120,6 @@ impl Spaces {
             SpaceKeys::OneRtt(keys) => Some(keys),
             _ => None,
         }
-    }
-
-    /// The next packet number of a space.
-    pub(super) fn next_number(&self, id: SpaceId) -> PacketNumber {
-        self.get(id)
-            .map_or(PacketNumber::ZERO, |space| space.numbers.next())
     }
 }
 

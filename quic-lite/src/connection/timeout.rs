@@ -33,6 +33,7 @@ impl Connection {
     }
 
     pub(super) fn serve_timeouts(&mut self, now: Time) {
+        self.collect(now);
         while let Some(timer) = self.timers.pop_due(now) {
             self.on_timer(now, timer);
         }
@@ -59,6 +60,7 @@ impl Connection {
             }
             // Its point was the wake-up: `transmit` asks the pacer again.
             Timer::Pacing => {}
+            Timer::Collect => self.collect_again(now),
         }
     }
 
@@ -89,6 +91,7 @@ impl Connection {
     /// A packet of the peer arrived (RFC 9000 §10.1).
     pub(super) fn on_activity(&mut self, now: Time) {
         self.is_quiet = true;
+        self.sharing.heard = now;
         self.restart_idle_timer(now);
         self.restart_keep_alive(now);
     }
@@ -103,6 +106,7 @@ impl Connection {
     fn restart_keep_alive(&mut self, now: Time) {
         if self.state.is_established() {
             let at = self.config.keep_alive.map(|interval| now + interval);
+            let at = at.max(self.timers.at(Timer::KeepAlive));
             self.timers.set(Timer::KeepAlive, at);
         }
     }
@@ -110,17 +114,22 @@ impl Connection {
     /// A datagram on the path in use is complete.
     pub(super) fn on_sent(&mut self, now: Time, drafts: &Drafts) {
         if drafts.iter().any(|draft| draft.ack_eliciting) {
-            // RFC 9000 §10.1: only the first one since the peer was heard, or silence would never end.
-            if core::mem::replace(&mut self.is_quiet, false) {
-                self.restart_idle_timer(now);
-            }
-            self.restart_keep_alive(now);
+            self.on_eliciting_sent(now);
         }
         let sent_handshake = drafts.iter().any(|draft| draft.id == SpaceId::Handshake);
         if sent_handshake && self.side == Side::Client {
             // RFC 9001 §4.9.1: from its first Handshake packet on a client needs no Initial keys.
             self.discard_space(now, SpaceId::Initial);
         }
+    }
+
+    /// A packet that asks for an answer left at `time`, which is perhaps a while ago.
+    pub(super) fn on_eliciting_sent(&mut self, time: Time) {
+        // RFC 9000 §10.1: only the first one since the peer was heard, or silence would never end.
+        if time >= self.sharing.heard && core::mem::replace(&mut self.is_quiet, false) {
+            self.restart_idle_timer(time);
+        }
+        self.restart_keep_alive(time);
     }
 }
 

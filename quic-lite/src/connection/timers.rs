@@ -22,11 +22,13 @@ pub enum Timer {
     OldKeys,
     /// The pacer allows the next datagram (RFC 9002 §7.7).
     Pacing,
+    /// Another sender may have sent something, and loss detection (RFC 9002 §6) knows nothing of it.
+    Collect,
 }
 
 impl Timer {
     /// All of them, in the order in which they fire when due together.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Idle,
         Self::Handshake,
         Self::Close,
@@ -35,6 +37,7 @@ impl Timer {
         Self::PathChallenge,
         Self::OldKeys,
         Self::Pacing,
+        Self::Collect,
     ];
 }
 

@@ -40,6 +40,7 @@ impl Connection {
         buffer: &mut [u8],
         max_segments: usize,
     ) -> Option<Transmit> {
+        self.begin_sending(now);
         match self.state {
             State::Draining | State::Drained => return None,
             State::Closing => return self.transmit_close(now, buffer),
@@ -53,6 +54,9 @@ impl Connection {
             .or_else(|| self.transmit_segments(now, buffer, max_segments))
             .or_else(|| self.transmit_mtu_probe(now, buffer));
         self.note_amplification_limit();
+        if transmit.is_none() {
+            self.end_sending(now);
+        }
         transmit
     }
 
@@ -271,19 +275,17 @@ impl Connection {
     /// RFC 9001 §6.6: updates the sending key before it is worn out, and ends the connection if that
     /// is not possible.
     fn keep_keys_fresh(&mut self, now: Time) {
-        let (next, interval) = (
-            self.spaces.next_number(SpaceId::Data),
-            self.config.key_update_interval,
-        );
-        let is_confirmed = self.state == State::Confirmed;
-        let Some(keys) = self.spaces.one_rtt_mut() else {
+        let interval = self.config.key_update_interval;
+        let next = self.next_number(SpaceId::Data);
+        let Some(keys) = self.spaces.one_rtt() else {
             return;
         };
         let (sealed, limit) = (keys.sealed(next), keys.suite().confidentiality_limit());
-        if is_confirmed && sealed >= interval.min(limit / 2) && keys.initiate() {
-            self.on_keys_updated();
-        } else if sealed >= limit - KEY_RESERVE
-            || next.value() >= PacketNumber::MAX.value() - KEY_RESERVE
+        let is_due = sealed >= interval.min(limit / 2);
+        if is_due && self.force_key_update() {
+            return;
+        }
+        if sealed >= limit - KEY_RESERVE || next.value() >= PacketNumber::MAX.value() - KEY_RESERVE
         {
             let reason = "no more packets can be sealed";
             let error = TransportError::new(TransportErrorCode::AEAD_LIMIT_REACHED, 0, reason);

@@ -17,8 +17,8 @@ use super::outcome::Outcome;
 use super::sent::{Fate, Removed, SentPacket};
 
 impl Recovery {
-    /// Takes an ACK frame that arrived in space `id`. `next` is the allocator's next number, read
-    /// after every packet of other senders was entered with `on_packet_sent`.
+    /// Takes an ACK frame that arrived in space `id`. `next` is the next number that nobody has used,
+    /// and is read before. What another sender could tell of is to be entered before.
     pub fn on_ack(
         &mut self,
         now: Time,
@@ -30,13 +30,18 @@ impl Recovery {
         out.clear();
         self.refuse_unsent(id, ack, next)?;
         let raised = self.remove_acked(now, id, ack, out);
+        let is_complete = id != SpaceId::Data || !self.others.may_miss(ack.largest_acknowledged);
+        if !is_complete {
+            self.others.hold(ack);
+        }
         if out.acked_packets == 0 && out.spurious_packets == 0 {
             return Ok(());
         }
         let empty = core::mem::take(&mut out.arrived);
         let acked = core::mem::replace(&mut out.removed, empty);
         self.update_rtt(now, id, ack, &acked);
-        if raised {
+        // What is not known yet cannot be compared with the peer's counts.
+        if raised && is_complete {
             self.process_ecn(now, id, ack, &acked, out);
         }
         let before = self.newest_acked;
@@ -97,12 +102,19 @@ impl Recovery {
                 .sent
                 .remove_if(range, &mut out.acked, &mut out.removed, |_| Fate::Remove);
         }
+        self.count_acked(id, out);
+        raised
+    }
+
+    /// Counts the packets of `out.removed`, which were in flight until now.
+    pub(super) fn count_acked(&mut self, id: SpaceId, out: &mut Outcome) {
+        let space = &mut self.spaces[id.index()];
         for removed in &out.removed {
             space.on_removed(&removed.packet);
             out.acked_packets += 1;
+            out.acked_by_other += u64::from(removed.packet.by_other);
             out.acked_bytes += u64::from(removed.packet.size);
         }
-        raised
     }
 
     /// RFC 9002 §5.1: a sample needs the largest acknowledged packet to be new, and a reason to answer.
@@ -148,7 +160,7 @@ impl Recovery {
     }
 
     /// What arrived says how recent the path's last sign of life is, and which sizes it carries.
-    fn note_arrivals(&mut self, now: Time, acked: &[Removed], out: &mut Outcome) {
+    pub(super) fn note_arrivals(&mut self, now: Time, acked: &[Removed], out: &mut Outcome) {
         for packet in on_path(acked, self.path) {
             self.newest_acked = self.newest_acked.max(Some(packet.time));
             if self.mtu.on_acked(now, packet.size, packet.mtu_probe) {
@@ -158,7 +170,7 @@ impl Recovery {
     }
 
     /// RFC 9002 B.5.
-    fn on_packets_acked(&mut self, now: Time, acked: &[Removed]) {
+    pub(super) fn on_packets_acked(&mut self, now: Time, acked: &[Removed]) {
         for packet in on_path(acked, self.path).filter(|packet| packet.in_flight) {
             self.controller
                 .on_packet_acked(now, packet.time, u64::from(packet.size), &self.rtt);
@@ -166,7 +178,7 @@ impl Recovery {
     }
 
     /// RFC 9002 §6.2.1: an acknowledgement ends the backoff.
-    fn on_forward_progress(&mut self, now: Time, id: SpaceId) {
+    pub(super) fn on_forward_progress(&mut self, now: Time, id: SpaceId) {
         if id == SpaceId::Handshake {
             self.handshake_acked = true;
         }
@@ -186,7 +198,7 @@ fn on_path(acked: &[Removed], path: u32) -> impl Iterator<Item = &SentPacket> {
         .filter(move |packet| packet.path == path)
 }
 
-fn violation(reason: &'static str) -> TransportError {
+pub(super) fn violation(reason: &'static str) -> TransportError {
     TransportError::new(TransportErrorCode::PROTOCOL_VIOLATION, ACK, reason)
 }
 

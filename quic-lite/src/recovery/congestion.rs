@@ -87,9 +87,10 @@ impl Controller {
         self.bytes_in_flight
     }
 
-    /// How many bytes may be sent now.
-    pub fn window_left(&self) -> u64 {
-        let left = self.window().saturating_sub(self.bytes_in_flight);
+    /// How many bytes may be sent now, when `outstanding` bytes more are in flight than are counted here.
+    pub fn window_left(&self, outstanding: u64) -> u64 {
+        let in_flight = self.bytes_in_flight.saturating_add(outstanding);
+        let left = self.window().saturating_sub(in_flight);
         if self.fast_retransmit {
             left.max(u64::from(self.max_datagram_size))
         } else {
@@ -261,7 +262,7 @@ mod tests {
     #[test]
     fn a_full_window_grows_by_what_is_acknowledged() {
         let mut controller = full();
-        assert_eq!(controller.window_left(), 0);
+        assert_eq!(controller.window_left(0), 0);
         controller.on_packet_acked(at(100), at(0), 1200, &rtt());
         assert_eq!(
             (controller.window(), controller.bytes_in_flight()),
@@ -330,9 +331,9 @@ mod tests {
     fn entering_recovery_lets_one_packet_through() {
         let mut controller = full();
         controller.on_packets_lost(at(100), at(0), 1, 1200);
-        assert_eq!(controller.window_left(), 1200);
+        assert_eq!(controller.window_left(0), 1200);
         controller.on_packet_sent(at(100), 1200);
-        assert_eq!(controller.window_left(), 0);
+        assert_eq!(controller.window_left(0), 0);
     }
 
     /// RFC 9438 §4.9.

@@ -14,11 +14,15 @@ pub struct Outcome {
     pub lost: Vec<SentFrame>,
     /// Packets newly acknowledged.
     pub acked_packets: u64,
-    /// Their bytes.
+    /// Those of them that another sender sent.
+    pub acked_by_other: u64,
+    /// The bytes of all.
     pub acked_bytes: u64,
     /// Packets newly lost, those without frames that matter included.
     pub lost_packets: u64,
-    /// Their bytes.
+    /// Those of them that another sender sent.
+    pub lost_by_other: u64,
+    /// The bytes of all.
     pub lost_bytes: u64,
     /// Packets that had been declared lost and arrived after all.
     pub spurious_packets: u64,

@@ -31,6 +31,8 @@ pub struct SentPacket {
     pub ecn_marked: bool,
     /// Whether it only tests if a datagram of its size arrives (RFC 9000 §14.4).
     pub mtu_probe: bool,
+    /// Whether another sender sent it.
+    pub by_other: bool,
 }
 
 impl SentPacket {
@@ -253,6 +255,7 @@ mod tests {
             in_flight: true,
             ecn_marked: false,
             mtu_probe: false,
+            by_other: false,
         }
     }
 

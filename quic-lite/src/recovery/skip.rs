@@ -43,20 +43,22 @@ impl Skipped {
 /// When to skip the next number.
 #[derive(Clone, Debug, Default)]
 pub struct SkipPolicy {
-    /// Packets until then; `None` before the first packet.
-    left: Option<u64>,
+    /// The first number from here on; `None` until it is chosen.
+    at: Option<PacketNumber>,
 }
 
 impl SkipPolicy {
-    /// Counts one packet to come in a window of `window` packets; whether a number is to be skipped before it.
-    pub fn should_skip(&mut self, random: u64, window: u64) -> bool {
-        let left = self.left.get_or_insert_with(|| distance(random, window));
-        if *left > 0 {
-            *left -= 1;
-            return false;
-        }
-        self.left = Some(distance(random, window));
-        true
+    /// Where to skip. If that is open it is chosen: some packets behind `next`, in a window of `window`.
+    pub fn at(&mut self, next: PacketNumber, random: u64, window: u64) -> PacketNumber {
+        *self.at.get_or_insert_with(|| {
+            let at = next.value().saturating_add(distance(random, window));
+            PacketNumber::new(at.min(PacketNumber::MAX.value()))
+        })
+    }
+
+    /// This number was skipped.
+    pub fn on_skipped(&mut self, number: PacketNumber) {
+        self.at = self.at.filter(|&at| number < at);
     }
 }
 
@@ -80,10 +82,17 @@ mod tests {
     /// Distances between skips when `random` is what a generator returns.
     fn distances(window: u64, random: u64) -> Vec<usize> {
         let mut policy = SkipPolicy::default();
-        let skips = (0..100_000)
-            .filter(|_| policy.should_skip(random, window))
-            .collect::<Vec<usize>>();
-        skips.windows(2).map(|pair| pair[1] - pair[0]).collect()
+        let mut skips = Vec::new();
+        for number in (0..100_000).map(PacketNumber::new) {
+            if policy.at(number, random, window) <= number {
+                policy.on_skipped(number);
+                skips.push(number.value());
+            }
+        }
+        skips
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) as usize)
+            .collect()
     }
 
     #[test]

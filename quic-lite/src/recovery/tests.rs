@@ -79,6 +79,7 @@ impl Sender {
             in_flight: true,
             ecn_marked: self.recovery.marks_ecn(),
             mtu_probe: false,
+            by_other: false,
         }
     }
 

@@ -1,39 +1,32 @@
 //! What the application does with streams (RFC 9000 §2.4).
 
-use super::limits::OwnStreams;
 use super::recv::RecvStream;
 use super::send::SendStream;
 use super::{
     Chunk, Control, Read, ReadChunk, RecvState, SendState, StreamError, StreamEvent, Streams,
     place_in,
 };
-use crate::recovery::sent_frame::SentFrame;
 use crate::wire::stream_id::{Dir, StreamId};
-use core::ops::Range;
 
 impl Streams {
     /// Opens a stream; `None` when the peer allows no more now, see [`StreamEvent::Available`].
     pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
-        let own: &mut OwnStreams = &mut self.own[dir as usize];
-        let Some(index) = own.open() else {
-            if own.refuse() {
-                self.control.insert(Control::StreamsBlocked(dir));
-            }
-            return None;
-        };
-        let id = StreamId::new(self.side, dir, index);
-        self.create(id);
-        Some(id)
+        let id = self.open_next(dir);
+        if id.is_none() && self.own[dir as usize].refuse() {
+            self.control.insert(Control::StreamsBlocked(dir));
+        }
+        id
     }
 
     /// How many streams may be opened now.
     pub fn openable(&self, dir: Dir) -> u64 {
-        self.own[dir as usize].available()
+        let maximum = self.own[dir as usize].maximum();
+        maximum.saturating_sub(self.count_opened(dir))
     }
 
     /// How many streams we have opened, with another sender all that it has opened too.
     pub fn opened(&self, dir: Dir) -> u64 {
-        self.own[dir as usize].opened()
+        self.count_opened(dir)
     }
 
     /// Appends a copy of as much of `data` as the send buffer takes. When that is less than all, a
@@ -66,6 +59,8 @@ impl Streams {
 
     /// Gives the sending part up: what is not acknowledged yet may never arrive.
     pub fn reset(&mut self, id: StreamId, code: u64) -> Result<(), StreamError> {
+        self.sending(id)?;
+        self.release(id);
         if !self.with_send(id, |stream| Ok(stream.reset(code)))? {
             return Err(StreamError::Finished);
         }
@@ -83,10 +78,10 @@ impl Streams {
 
     /// Sends this stream before those of lower priority; 0 is the default.
     pub fn set_priority(&mut self, id: StreamId, priority: i32) -> Result<(), StreamError> {
-        let stream = self
-            .send
-            .get_mut(&id)
-            .ok_or_else(|| unknown(id, self.side == id.initiator()))?;
+        self.sending(id)?;
+        let Some(stream) = self.send.get_mut(&id) else {
+            return Ok(());
+        };
         let place = stream.place();
         place_in(&mut self.queue, stream, None);
         stream.set_priority(priority);
@@ -164,24 +159,6 @@ impl Streams {
         self.recv.get(&id).map(|stream| stream.state())
     }
 
-    /// Takes note of a STREAM frame that something else than [`Self::write_frames`] has sent, such as
-    /// the kernel, of bytes that were written here before. The entry is for the table of sent packets.
-    pub fn mark_sent(&mut self, id: StreamId, range: Range<u64>, fin: bool) -> Option<SentFrame> {
-        let stream = self
-            .send
-            .get_mut(&id)
-            .filter(|stream| stream.state() != SendState::ResetSent)?;
-        let (offset, len) = (range.start, range.end.checked_sub(range.start)?);
-        self.credit.take(stream.on_sent(range, fin));
-        self.settle_send(id);
-        Some(SentFrame::Stream {
-            id,
-            offset,
-            len,
-            fin,
-        })
-    }
-
     /// The next event.
     pub fn poll_event(&mut self) -> Option<StreamEvent> {
         let event = self.events.pop_front();
@@ -198,9 +175,7 @@ impl Streams {
         id: StreamId,
         change: impl FnOnce(&mut SendStream) -> Result<T, StreamError>,
     ) -> Result<T, StreamError> {
-        let ours = id.initiator() == self.side;
-        let stream = self.send.get_mut(&id).ok_or_else(|| unknown(id, ours))?;
-        let result = change(stream);
+        let result = change(self.sending(id)?);
         self.settle_send(id);
         result
     }
@@ -220,7 +195,7 @@ impl Streams {
 }
 
 /// Why a part of a stream is not there; `exists` tells whether streams of ours or theirs have it.
-fn unknown(id: StreamId, exists: bool) -> StreamError {
+pub(super) fn unknown(id: StreamId, exists: bool) -> StreamError {
     match id.dir() == Dir::Uni && !exists {
         true => StreamError::WrongDirection,
         false => StreamError::UnknownStream,

@@ -12,6 +12,8 @@ use core::time::Duration;
 pub(super) struct Credit {
     limit: u64,
     used: u64,
+    /// Kept back: somebody else has used it, and will tell on what.
+    lent: u64,
     blocked_at: Option<u64>,
 }
 
@@ -20,6 +22,7 @@ impl Credit {
         Self {
             limit,
             used: 0,
+            lent: 0,
             blocked_at: None,
         }
     }
@@ -41,11 +44,16 @@ impl Credit {
     }
 
     pub(super) const fn available(&self) -> u64 {
-        self.limit.saturating_sub(self.used)
+        self.limit
+            .saturating_sub(self.used.saturating_add(self.lent))
     }
 
     pub(super) fn take(&mut self, bytes: u64) {
         self.used = self.used.saturating_add(bytes);
+    }
+
+    pub(super) const fn lend(&mut self, bytes: u64) {
+        self.lent = bytes;
     }
 
     /// Notes that data waits for credit; true the first time at this limit.

@@ -87,8 +87,13 @@ pub(super) struct OwnStreams {
 
 impl OwnStreams {
     /// The index of a new stream, if the peer's limit allows one.
-    pub(super) fn open(&mut self) -> Option<u64> {
-        if self.opened >= self.maximum {
+    pub(super) const fn open(&mut self) -> Option<u64> {
+        self.adopt(self.maximum)
+    }
+
+    /// Opens the next stream if there are to be `count`.
+    pub(super) const fn adopt(&mut self, count: u64) -> Option<u64> {
+        if self.opened >= count {
             return None;
         }
         self.opened += 1;
@@ -105,11 +110,6 @@ impl OwnStreams {
 
     pub(super) const fn maximum(&self) -> u64 {
         self.maximum
-    }
-
-    /// How many may be opened now.
-    pub(super) const fn available(&self) -> u64 {
-        self.maximum - self.opened
     }
 
     /// Notes that the application wanted one more; true the first time at this limit.

@@ -57,6 +57,10 @@ impl Streams {
     pub fn on_stop_sending(&mut self, frame: &StopSending) -> Result<(), TransportError> {
         let (id, code) = (frame.stream_id, frame.application_error_code);
         self.get_or_open(id, Part::Sending, frame_type::STOP_SENDING)?;
+        if !self.send.contains_key(&id) {
+            return Ok(());
+        }
+        self.release(id);
         let Some(stream) = self.send.get_mut(&id) else {
             return Ok(());
         };
@@ -81,6 +85,7 @@ impl Streams {
         if let Some(stream) = self.send.get_mut(&id) {
             stream.on_max_stream_data(frame.maximum_stream_data);
             self.settle_send(id);
+            self.tell_limit(id, frame.maximum_stream_data);
         }
         Ok(())
     }
@@ -134,7 +139,7 @@ impl Streams {
         let index = id.dir() as usize;
         if ours {
             // RFC 9000 §19.5, §19.8, §19.10: only we open these.
-            return match self.own[index].is_opened(id.index()) {
+            return match self.is_opened(id) {
                 true => Ok(()),
                 false => {
                     let code = TransportErrorCode::STREAM_STATE_ERROR;

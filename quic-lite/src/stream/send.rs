@@ -256,23 +256,45 @@ impl SendStream {
 
     /// Notes that `range` was sent; returns how much of the connection's credit that took.
     pub(super) fn on_sent(&mut self, range: Range<u64>, fin: bool) -> u64 {
-        let taken = range.end.saturating_sub(self.credit.used());
-        self.credit.take(taken);
+        let taken = self.on_spent(range.end);
+        if self.is_reset() {
+            return taken;
+        }
         self.buffer.on_sent(range);
         self.step(if fin {
             SendEvent::SendFin
         } else {
             SendEvent::SendStream
         });
-        if fin && self.fin == Fin::Pending {
+        if fin && self.fin != Fin::Acked {
             self.fin = Fin::InFlight;
         }
         taken
     }
 
+    /// Whether the stream ends at `size`, as a FIN that somebody else has sent says.
+    pub(super) fn ends_at(&mut self, size: u64) -> bool {
+        if self.final_size.is_none() && size >= self.end_of_data() {
+            self.final_size = Some(size);
+        }
+        self.final_size == Some(size)
+    }
+
+    /// Notes that credit up to `end` is used; returns how much of the connection's credit that took.
+    pub(super) fn on_spent(&mut self, end: u64) -> u64 {
+        let taken = end.saturating_sub(self.credit.used());
+        self.credit.take(taken);
+        taken
+    }
+
+    /// Whether it was reset: nothing of it is sent any more, or again.
+    pub(super) fn is_reset(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Notes an acknowledged STREAM frame; true when a waiting writer has room again.
     pub(super) fn on_acked(&mut self, range: Range<u64>, fin: bool, bound: u64) -> bool {
-        if self.state == SendState::ResetSent {
+        if self.is_reset() {
             return false;
         }
         self.buffer.on_acked(range);
@@ -294,7 +316,7 @@ impl SendStream {
     /// Notes a lost STREAM frame.
     pub(super) fn on_lost(&mut self, range: Range<u64>, fin: bool) {
         // RFC 9000 §3.1: after a reset nothing is repeated.
-        if self.state == SendState::ResetSent {
+        if self.is_reset() {
             return;
         }
         self.buffer.on_lost(range);

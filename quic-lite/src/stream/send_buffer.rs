@@ -17,21 +17,28 @@ pub(super) struct SendBuffer {
     /// To be sent: not yet, or lost.
     pending: RangeSet,
     acked: RangeSet,
+    /// Sent by somebody else before they were written here, and neither acknowledged nor lost.
+    ahead: RangeSet,
     unacked_bytes: u64,
     pending_bytes: u64,
 }
 
 impl SendBuffer {
-    /// Puts what `chunk` has of the bytes that were not there before at `offset`.
+    /// Puts what `chunk` has of the bytes that were not there before at `offset`. What somebody else has
+    /// sent already does not wait to be sent, and what has arrived is not kept.
     pub(super) fn write_at(&mut self, offset: u64, chunk: &Chunk) {
         let range = offset..offset.saturating_add(chunk.len() as u64);
-        for gap in self.written.gaps(range.clone()) {
-            let part = chunk.slice((gap.start - offset) as usize..(gap.end - offset) as usize);
-            self.unacked_bytes += gap.end - gap.start;
-            self.pending_bytes += gap.end - gap.start;
-            self.chunks.insert(gap.start, part);
-            self.pending.insert(gap);
+        let new = self.written.gaps(range.clone());
+        for part in new.flat_map(|gap| self.acked.gaps(gap)) {
+            let bytes = (part.start - offset) as usize..(part.end - offset) as usize;
+            self.unacked_bytes += len(&part);
+            self.chunks.insert(part.start, chunk.slice(bytes));
+            for unsent in self.ahead.gaps(part) {
+                self.pending_bytes += len(&unsent);
+                self.pending.insert(unsent);
+            }
         }
+        self.ahead.remove(range.clone());
         self.written.insert(range);
     }
 
@@ -69,35 +76,36 @@ impl SendBuffer {
     }
 
     pub(super) fn on_sent(&mut self, range: Range<u64>) {
-        self.settle(range);
+        self.settle(range.clone());
+        let unwritten = self.written.gaps(range);
+        for part in unwritten.flat_map(|gap| self.acked.gaps(gap)) {
+            self.ahead.insert(part);
+        }
     }
 
     /// What is acknowledged is not sent again and its bytes are let go.
     pub(super) fn on_acked(&mut self, range: Range<u64>) {
         self.settle(range.clone());
-        let newly: u64 = self
-            .acked
-            .gaps(range.clone())
-            .map(|gap| gap.end - gap.start)
-            .sum();
-        self.unacked_bytes = self.unacked_bytes.saturating_sub(newly);
+        let newly = self.acked.gaps(range.clone());
+        let kept = newly.flat_map(|gap| self.written.overlap(gap));
+        self.unacked_bytes -= kept.map(|part| len(&part)).sum::<u64>();
         self.acked.insert(range.clone());
+        self.ahead.remove(range.clone());
         let acked = &self.acked;
         self.chunks
             .remove_in(&range, |span| acked.contains_range(span));
     }
 
-    /// What is lost is sent again, but for what another packet has delivered.
+    /// What is lost is sent again, but for what another packet has delivered. Bytes that are not here are
+    /// sent when they are written.
     pub(super) fn on_lost(&mut self, range: Range<u64>) {
-        for gap in self.acked.gaps(range) {
-            let again: u64 = self
-                .pending
-                .gaps(gap.clone())
-                .map(|part| part.end - part.start)
-                .sum();
-            self.pending_bytes += again;
-            self.pending.insert(gap);
+        let missing = self.acked.gaps(range.clone());
+        for part in missing.flat_map(|gap| self.written.overlap(gap)) {
+            let again = self.pending.gaps(part.clone());
+            self.pending_bytes += again.map(|part| len(&part)).sum::<u64>();
+            self.pending.insert(part);
         }
+        self.ahead.remove(range);
     }
 
     /// Whether every byte below `final_size` is acknowledged.
@@ -106,14 +114,14 @@ impl SendBuffer {
     }
 
     fn settle(&mut self, range: Range<u64>) {
-        let there: u64 = self
-            .pending
-            .overlap(range.clone())
-            .map(|part| part.end - part.start)
-            .sum();
-        self.pending_bytes -= there;
+        let there = self.pending.overlap(range.clone());
+        self.pending_bytes -= there.map(|part| len(&part)).sum::<u64>();
         self.pending.remove(range);
     }
+}
+
+fn len(range: &Range<u64>) -> u64 {
+    range.end - range.start
 }
 
 #[cfg(test)]

@@ -160,13 +160,13 @@ fn one_connection(seed: u64) -> usize {
         let to_server = rng.below(2) == 0;
         let now = pair.now;
         if to_server {
-            let next = pair.server().packet_numbers().unwrap().next().value();
+            let next = pair.server().next_packet_number().value();
             inject(&mut pair, |out| {
                 put_frame(&mut rng, Side::Client, next, out).unwrap()
             });
         } else {
-            let next = pair.client.packet_numbers().unwrap().next().value();
-            let server = pair.server.as_ref().unwrap();
+            let next = pair.client.next_packet_number().value();
+            let server = pair.server.as_mut().unwrap();
             inject_between(now, server, &mut pair.client, |out| {
                 put_frame(&mut rng, Side::Server, next, out).unwrap();
             });

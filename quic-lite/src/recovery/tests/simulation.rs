@@ -153,6 +153,7 @@ impl Simulation {
             in_flight: true,
             ecn_marked: false,
             mtu_probe: false,
+            by_other: false,
         };
         self.recovery
             .on_packet_sent(SpaceId::Data, packet, &[SentFrame::NewConnectionId(frame)]);

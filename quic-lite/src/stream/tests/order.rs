@@ -1,6 +1,7 @@
 //! Who sends first, and what the kernel has sent already (RFC 9000 §2.3).
 
 use super::*;
+use crate::other_sender::OtherStreamFrame;
 
 fn of_streams(sent: &[SentFrame]) -> Vec<(StreamId, u64, u64, bool)> {
     let ranges = sent.iter().filter_map(|frame| match *frame {
@@ -103,7 +104,13 @@ fn what_the_kernel_has_sent_is_not_sent_again_unless_lost() {
     let [id] = open(&mut client, Dir::Uni);
     client.write_chunk(id, Chunk::from(vec![1; 100])).unwrap();
     client.finish(id).unwrap();
-    let entry = client.mark_sent(id, 0..60, false).unwrap();
+    let frame = OtherStreamFrame {
+        id,
+        offset: 0,
+        len: 60,
+        fin: false,
+    };
+    let entry = client.mark_sent(&frame).unwrap();
     assert_eq!(client.max_data().1, 60);
     let own = drain(&mut client);
     assert_eq!(of_streams(&own), [(id, 60, 40, true)]);
