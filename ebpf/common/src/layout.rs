@@ -109,6 +109,8 @@ pub mod flag {
     pub const RAW: u64 = 2;
     /// Packets to this subscriber are marked ECT(0).
     pub const ECT0: u64 = 4;
+    /// We are the client of this connection, so our uni streams have IDs of clients (RFC 9000 §2.1).
+    pub const CLIENT: u64 = 8;
 }
 
 /// One direction of one connection.

@@ -6,6 +6,7 @@
 
 pub mod area;
 pub mod engine;
+pub mod frame;
 pub mod memory;
 pub mod twin;
 

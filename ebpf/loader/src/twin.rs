@@ -1,12 +1,27 @@
 //! The programs' stand-in: the same code on memory of our own, without a kernel and without rights. No RFC.
+//!
+//! It has no clock of its own: who calls says what time it is.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use relay_ebpf_common::egress;
+use relay_ebpf_common::headers::{Datagram, Outside, START_WORDS};
+use relay_ebpf_common::ingress;
+use relay_ebpf_common::plan::Plan;
+use relay_ebpf_common::scratch::{Frame, HEAD_WORDS, Scratch, TEXT_WORDS};
+use relay_ebpf_common::tables::Tables;
+use relay_ebpf_common::turn::Turn;
+
 use crate::engine::Engine;
-use crate::layout::{AliasKey, Candidate, Flow, LOCAL_CID_LEN};
+use crate::frame;
+use crate::layout::{
+    AliasKey, Candidate, Config, Flow, LOCAL_CID_LEN, Member, OUTLETS, Outlet, PADS, Pad,
+    Publisher, RECORDS, Record, Slot, Track, fate,
+};
 use crate::memory::{Memory, Sizes};
 use crate::verdict::Reason;
 
@@ -18,6 +33,18 @@ pub struct Twin {
     aliases: Mutex<HashMap<AliasKey, u64>>,
     candidates: Mutex<HashMap<Flow, Candidate>>,
     counters: [AtomicU64; Reason::COUNT],
+    now: AtomicU64,
+}
+
+/// A packet that the stand-in sends to a subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// The subscriber's slot.
+    pub slot: u32,
+    /// The whole frame, from Ethernet on.
+    pub frame: Vec<u8>,
+    /// Its UDP payload.
+    pub datagram: Vec<u8>,
 }
 
 impl Twin {
@@ -33,12 +60,206 @@ impl Twin {
             aliases: Mutex::default(),
             candidates: Mutex::default(),
             counters: [const { AtomicU64::new(0) }; Reason::COUNT],
+            now: AtomicU64::new(0),
         })
     }
 
     /// Notes where a client's packets come from, as client ingress does.
     pub fn see(&self, flow: Flow, candidate: Candidate) {
+        self.count(Reason::Candidate);
         locked(&self.candidates).insert(flow, candidate);
+    }
+
+    /// What the programs do at `now` (CLOCK_MONOTONIC, ns) when a UDP datagram comes from `remote` to `local`:
+    /// the copies they send. The datagram itself goes up in any case.
+    pub fn ingress(
+        &self,
+        now: u64,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &[u8],
+    ) -> Vec<Copy> {
+        let packet = frame::udp(remote, local, datagram);
+        let ether_type = frame::ether_type(local);
+        self.packet(now, ether_type, &packet, false)
+    }
+
+    /// The same for any packet, from its IP header on.
+    pub fn packet(&self, now: u64, ether_type: u16, packet: &[u8], is_gso: bool) -> Vec<Copy> {
+        self.now.store(now, Ordering::Relaxed);
+        let outside = Outside {
+            ether_type,
+            len: packet.len() as u64,
+            is_gso,
+        };
+        let mut copies = Vec::new();
+        match self.forward(&outside, packet, &mut copies) {
+            Ok(()) if copies.is_empty() => {}
+            Ok(()) => self.count(Reason::Forwarded),
+            Err(reason) => self.count(reason),
+        }
+        copies
+    }
+
+    fn forward(
+        &self,
+        outside: &Outside,
+        packet: &[u8],
+        copies: &mut Vec<Copy>,
+    ) -> Result<(), Reason> {
+        let mut start = [0; START_WORDS];
+        frame::load(packet, &mut start);
+        let config = self.memory.config();
+        let datagram = Datagram::parse(&start, outside, config)?;
+        let index = ingress::find(self, &datagram, config)?;
+        let slot = Tables::slot(self, index).ok_or(Reason::NotActive)?;
+        let mut plan = Plan {
+            slot: index,
+            ..Plan::EMPTY
+        };
+        let result = match slot.enter() {
+            Some(generation) => {
+                plan.generation = generation;
+                self.serve(slot, &datagram, packet, &mut plan, copies)
+            }
+            None => Err(Reason::NotActive),
+        };
+        slot.leave();
+        result
+    }
+
+    fn serve(
+        &self,
+        slot: &Slot,
+        datagram: &Datagram,
+        packet: &[u8],
+        plan: &mut Plan,
+        copies: &mut Vec<Copy>,
+    ) -> Result<(), Reason> {
+        let index = plan.slot;
+        let publisher = Tables::publisher(self, index).ok_or(Reason::NotActive)?;
+        let arrival = ingress::receive(slot, publisher, datagram, plan)?;
+        let mut scratch = Scratch {
+            plain: [0; TEXT_WORDS],
+            frame: Frame::ZERO,
+            pad: Pad::empty(),
+        };
+        let cipher = packet.get(arrival.at as usize..).unwrap_or_default();
+        frame::load(cipher, &mut scratch.frame.text);
+        ingress::open(self, (index, slot, publisher), &arrival, &mut scratch)?;
+        let members = ingress::plan(self, &arrival, &mut scratch, plan)?;
+        for member in 0..members {
+            match ingress::offer(self, plan, member) {
+                Ok(None) => {}
+                Ok(Some(mut turn)) => {
+                    turn.is_partial = u64::from(datagram.is_partial);
+                    copies.extend(self.egress(plan, &mut turn, &mut scratch));
+                }
+                Err(reason) => self.count(reason),
+            }
+        }
+        ingress::done(self, slot, plan, copies.len() as u64, datagram.len);
+        Ok(())
+    }
+
+    fn egress(&self, plan: &Plan, turn: &mut Turn, scratch: &mut Scratch) -> Option<Copy> {
+        let slot = Tables::slot(self, turn.slot)?;
+        let result = match slot.enter() {
+            Some(generation) => self.copy(slot, generation, plan, turn, scratch),
+            None => Err(Reason::MemberGone),
+        };
+        if let Err(reason) = result {
+            slot.refuse(reason);
+            self.count(reason);
+        }
+        slot.leave();
+        result.ok()
+    }
+
+    fn copy(
+        &self,
+        slot: &Slot,
+        generation: u64,
+        plan: &Plan,
+        turn: &mut Turn,
+        scratch: &mut Scratch,
+    ) -> Result<Copy, Reason> {
+        let ticket = egress::admit(self, slot, generation, plan, turn)?;
+        let sealed = egress::seal(self, slot, (plan, turn), &ticket, scratch);
+        let fate = if sealed.is_ok() {
+            fate::SENT
+        } else {
+            fate::BURNT
+        };
+        egress::record(self, (plan, turn), &ticket, fate);
+        let sealed = sealed?;
+        egress::sent(slot, &ticket);
+        self.count(Reason::Sent);
+        let bytes = frame::bytes(&scratch.frame.head, &scratch.frame.text);
+        let at = HEAD_WORDS * 8 - sealed.header_len as usize;
+        let datagram = bytes[at..at + ticket.size.len as usize].to_vec();
+        let mut frame = frame::envelope(slot, &ticket, &sealed, turn.is_partial != 0);
+        frame.extend_from_slice(&datagram);
+        Ok(Copy {
+            slot: turn.slot as u32,
+            frame,
+            datagram,
+        })
+    }
+}
+
+impl Tables for Twin {
+    fn config(&self) -> Option<&Config> {
+        self.memory.config.all().first()
+    }
+
+    fn slot(&self, slot: u64) -> Option<&Slot> {
+        self.memory.slots.all().get(slot as usize)
+    }
+
+    fn publisher(&self, slot: u64) -> Option<&Publisher> {
+        self.memory.publishers.all().get(slot as usize)
+    }
+
+    fn record(&self, slot: u64, number: u64) -> Option<&Record> {
+        let place = slot * RECORDS + number % RECORDS;
+        self.memory.records.all().get(place as usize)
+    }
+
+    fn pad(&self, slot: u64, number: u64) -> Option<&Pad> {
+        let place = slot * PADS + number % PADS;
+        self.memory.pads.all().get(place as usize)
+    }
+
+    fn outlet(&self, slot: u64, outlet: u64) -> Option<&Outlet> {
+        let place = slot * OUTLETS + outlet % OUTLETS;
+        self.memory.outlets.all().get(place as usize)
+    }
+
+    fn track(&self, track: u64) -> Option<&Track> {
+        self.memory.tracks.all().get(track as usize)
+    }
+
+    fn member(&self, track: u64, member: u64) -> Option<&Member> {
+        let place = track * u64::from(self.memory.sizes().slots) + member;
+        self.memory.members.all().get(place as usize)
+    }
+
+    fn cid(&self, cid: u64) -> Option<u64> {
+        locked(&self.cids).get(&cid).copied()
+    }
+
+    fn alias(&self, slot: u64, alias: u64) -> Option<u64> {
+        let key = AliasKey { slot, alias };
+        locked(&self.aliases).get(&key).copied()
+    }
+
+    fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, reason: Reason) {
+        self.counters[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -81,37 +302,4 @@ impl Engine for Twin {
 /// A table is whole after each step, so a panic elsewhere does not spoil it.
 fn locked<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Twin;
-    use crate::engine::Engine;
-    use crate::layout::{Candidate, Flow};
-    use crate::memory::Sizes;
-
-    #[test]
-    fn a_candidate_is_found_by_its_flow() {
-        let sizes = Sizes {
-            slots: 1,
-            tracks: 1,
-        };
-        let twin = Twin::new(sizes).expect("memory");
-        let flow = Flow {
-            local_ip: [1; 16],
-            remote_ip: [2; 16],
-            ports: 3,
-            family: 6,
-        };
-        let candidate = Candidate {
-            macs: [4; 12],
-            ifindex: 5,
-            packets: 6,
-            seen: 7,
-        };
-        twin.see(flow, candidate);
-        assert_eq!(twin.candidate(&flow), Some(candidate));
-        let other = Flow { family: 4, ..flow };
-        assert_eq!(twin.candidate(&other), None);
-    }
 }

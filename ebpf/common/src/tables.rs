@@ -1,0 +1,59 @@
+//! What the programs' logic needs from the world: the shared memory, a clock, counters. No RFC.
+//!
+//! There are two: the kernel's maps, and userspace's memory in tests and in the mock engine. So the logic
+//! above is one and the same code in both.
+
+use crate::layout::{Config, Member, Outlet, Pad, Publisher, Record, Slot, Track, state};
+use crate::verdict::Reason;
+
+/// The world. What is out of range is `None`.
+pub trait Tables {
+    /// The settings.
+    fn config(&self) -> Option<&Config>;
+    /// A slot.
+    fn slot(&self, slot: u64) -> Option<&Slot>;
+    /// What a slot knows as a publisher.
+    fn publisher(&self, slot: u64) -> Option<&Publisher>;
+    /// The place of a number in a slot's sent log.
+    fn record(&self, slot: u64, number: u64) -> Option<&Record>;
+    /// The place of a number among a slot's pads.
+    fn pad(&self, slot: u64, number: u64) -> Option<&Pad>;
+    /// A slot's outlet.
+    fn outlet(&self, slot: u64, outlet: u64) -> Option<&Outlet>;
+    /// A track.
+    fn track(&self, track: u64) -> Option<&Track>;
+    /// A member of a track.
+    fn member(&self, track: u64, member: u64) -> Option<&Member>;
+    /// The slot to which a connection ID of ours belongs.
+    fn cid(&self, cid: u64) -> Option<u64>;
+    /// The track that an alias of a publisher means.
+    fn alias(&self, slot: u64, alias: u64) -> Option<u64>;
+    /// CLOCK_MONOTONIC in nanoseconds.
+    fn now(&self) -> u64;
+    /// Counts a decision.
+    fn count(&self, reason: Reason);
+}
+
+impl Slot {
+    /// Notes that somebody is inside, and returns the generation if it may be used. In any case
+    /// [`Slot::leave`] follows.
+    #[inline(always)]
+    pub fn enter(&self) -> Option<u64> {
+        self.busy.add(1);
+        let value = self.state.load();
+        (value & 0xff == state::ACTIVE).then_some(value >> 8)
+    }
+
+    /// Undoes [`Slot::enter`].
+    #[inline(always)]
+    pub fn leave(&self) {
+        self.busy.sub(1);
+    }
+
+    /// Notes that it was not served.
+    #[inline(always)]
+    pub fn refuse(&self, reason: Reason) {
+        self.refused.add(1);
+        self.last_refusal.store(reason as u64);
+    }
+}
