@@ -1,9 +1,10 @@
-//! What `publish` and `subscribe` have in common: one connection to a relay, one session on it, and
-//! a role that says what to do with the session.
+//! What `publish` and `subscribe` have in common: one connection to a relay, and a role that says what
+//! to do with it. With MOQT there is a session in between ([`session`]).
 //!
-//! draft-18 §3.1 for how a session begins. A host may have several addresses (`localhost` has two);
-//! all are tried at once and the first to answer is kept. Every way a connection can fail ends up as
-//! one line here.
+//! No RFC. A host may have several addresses (`localhost` has two); all are tried at once and the first
+//! to answer is kept. Every way a connection can fail ends up as one line here.
+
+pub(crate) mod session;
 
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::Path;
@@ -17,9 +18,6 @@ use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
 use quic_lite::error::ConnectionError;
 use quic_lite::io::{Application, Driver, Waker, any_port, random_seed};
 use quic_lite::tls::ClientTls;
-use quic_lite::wire::stream_id::Side;
-use quic_relay::moqt::{ALPN, CloseCode, MoqtError, Setup};
-use quic_relay::session::{Session, SessionConfig, SessionEvent};
 use quic_relay::url::RelayUrl;
 
 use crate::args;
@@ -27,27 +25,22 @@ use crate::credentials::{certificates, system_certificates};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 
-/// A session and the connection under it.
-pub(crate) struct Link<'a> {
-    /// The connection.
-    pub(crate) connection: &'a mut Connection,
-    /// The session.
-    pub(crate) session: &'a mut Session,
-}
-
-/// What a client does with its session.
+/// What a client does with its connection.
 pub(crate) trait Role {
-    /// The session has begun.
-    fn on_ready(&mut self, now: Time, link: Link<'_>) -> Result<()>;
+    /// The application protocol.
+    const ALPN: &'static [u8];
 
-    /// Something happened in the session.
-    fn on_event(&mut self, now: Time, link: Link<'_>, event: SessionEvent) -> Result<()>;
+    /// Something happened on the connection; `Connected` comes first.
+    fn on_event(&mut self, now: Time, connection: &mut Connection, event: &Event) -> Result<()>;
 
-    /// Called in each turn of the loop; `Done` ends the session in peace.
-    fn on_tick(&mut self, now: Time, link: Link<'_>) -> Result<Progress>;
+    /// Called in each turn of the loop once it is connected; `Done` ends the connection in peace.
+    fn on_tick(&mut self, now: Time, connection: &mut Connection) -> Result<Progress>;
 
     /// When `on_tick` wants to be called at the latest.
     fn next_timeout(&self) -> Option<Time>;
+
+    /// What an application error code of the relay means: the kind of failure, and words.
+    fn explain(code: u64) -> (Kind, String);
 }
 
 /// Whether a role has finished its work.
@@ -65,7 +58,11 @@ pub(crate) fn run<R: Role>(
     options: &args::Client,
     begin: impl FnOnce(Waker) -> Result<R>,
 ) -> Result<()> {
-    let tls = tls(options.tls_ca.as_deref(), options.tls_disable_verify)?;
+    let tls = tls(
+        options.tls_ca.as_deref(),
+        options.tls_disable_verify,
+        R::ALPN,
+    )?;
     let (locals, remotes) = addresses(&options.url)?;
     let seed = random_seed().map_err(|error| network(&options.url, &error))?;
     let endpoint = Endpoint::new(EndpointConfig::default(), seed);
@@ -80,7 +77,7 @@ pub(crate) fn run<R: Role>(
         role,
         interrupt,
         attempts,
-        session: None,
+        current: None,
         outcome: None,
         leave_at: None,
         has_left: false,
@@ -98,7 +95,8 @@ struct Client<'a, R> {
     interrupt: Interrupt,
     /// Connections of which none has answered yet.
     attempts: Vec<Handle>,
-    session: Option<(Handle, Session)>,
+    /// The one that has answered.
+    current: Option<Handle>,
     outcome: Option<Result<()>>,
     /// When we go although the relay may not have heard that we do.
     leave_at: Option<Time>,
@@ -107,35 +105,26 @@ struct Client<'a, R> {
 
 impl<R: Role> Application for Client<'_, R> {
     fn on_event(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle, event: Event) {
-        if self.session.is_none() && self.attempts.contains(&handle) {
+        if self.current.is_none() && self.attempts.contains(&handle) {
             self.on_attempt(now, endpoint, handle, &event);
         }
-        let Some((current, session)) = &mut self.session else {
-            return;
-        };
-        if *current != handle {
+        if self.current != Some(handle) || self.outcome.is_some() {
             return;
         }
         if let Event::Closed(error) = &event {
-            let failure = ended(&self.options.url, error);
+            self.outcome = Some(Err(ended::<R>(&self.options.url, error)));
+        }
+        if let Some(connection) = endpoint.connection_mut(handle)
+            && let Err(failure) = self.role.on_event(now, connection, &event)
+        {
             self.outcome.get_or_insert(Err(failure));
         }
-        let Some(connection) = endpoint.connection_mut(handle) else {
-            return;
-        };
-        if let Err(error) = feed(session, now, connection, &event) {
-            connection.close(now, error.code().0, error.reason);
-            let failure = broken(&self.options.url, &error);
-            self.outcome.get_or_insert(Err(failure));
-        }
-        self.deliver(now, endpoint);
     }
 
     fn on_tick(&mut self, now: Time, endpoint: &mut Endpoint) {
         if let Err(failure) = self.interrupt.check() {
             self.outcome.get_or_insert(Err(failure));
         }
-        self.deliver(now, endpoint);
         self.work(now, endpoint);
         if self.outcome.is_some() {
             self.leave(now, endpoint);
@@ -143,11 +132,7 @@ impl<R: Role> Application for Client<'_, R> {
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        let session = self
-            .session
-            .as_ref()
-            .and_then(|(_, session)| session.next_timeout());
-        [self.role.next_timeout(), session, self.leave_at]
+        [self.role.next_timeout(), self.leave_at]
             .into_iter()
             .flatten()
             .min()
@@ -162,8 +147,7 @@ impl<R: Role> Client<'_, R> {
     fn on_attempt(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle, event: &Event) {
         match event {
             Event::Connected => {
-                let session = Session::new(Side::Client, setup(&self.options.url), SESSION);
-                self.session = Some((handle, session));
+                self.current = Some(handle);
                 let attempts = std::mem::take(&mut self.attempts);
                 let others = attempts.into_iter().filter(|other| *other != handle);
                 others.for_each(|other| say_goodbye(now, endpoint, other));
@@ -172,68 +156,30 @@ impl<R: Role> Client<'_, R> {
                 self.attempts.retain(|attempt| *attempt != handle);
                 if self.attempts.is_empty() {
                     self.outcome
-                        .get_or_insert(Err(ended(&self.options.url, error)));
+                        .get_or_insert(Err(ended::<R>(&self.options.url, error)));
                 }
             }
             _ => {}
         }
     }
 
-    /// Tells the role what the session has to say.
-    fn deliver(&mut self, now: Time, endpoint: &mut Endpoint) {
-        while self.outcome.is_none() {
-            let Some((handle, session)) = &mut self.session else {
-                return;
-            };
-            let Some(event) = session.poll_event() else {
-                return;
-            };
-            let Some(connection) = endpoint.connection_mut(*handle) else {
-                return;
-            };
-            let link = Link {
-                connection,
-                session,
-            };
-            let result = match event {
-                SessionEvent::Ready(_) => self.role.on_ready(now, link),
-                SessionEvent::Closed(error) => Err(broken(&self.options.url, &error)),
-                event => self.role.on_event(now, link, event),
-            };
-            if let Err(failure) = result {
-                self.outcome = Some(Err(failure));
-            }
-        }
-    }
-
-    /// Lets the session and the role do what is due.
+    /// Lets the role do what is due.
     fn work(&mut self, now: Time, endpoint: &mut Endpoint) {
-        let Some((handle, session)) = &mut self.session else {
+        let current = self.current.filter(|_| self.outcome.is_none());
+        let Some(connection) = current.and_then(|handle| endpoint.connection_mut(handle)) else {
             return;
         };
-        let Some(connection) = endpoint.connection_mut(*handle) else {
-            return;
+        self.outcome = match self.role.on_tick(now, connection) {
+            Ok(Progress::Going) => None,
+            Ok(Progress::Done) => Some(Ok(())),
+            Err(failure) => Some(Err(failure)),
         };
-        if session.next_timeout().is_some_and(|at| at <= now) {
-            session.on_timeout(now, connection.streams_mut());
-        }
-        if self.outcome.is_none() {
-            let link = Link {
-                connection,
-                session,
-            };
-            self.outcome = match self.role.on_tick(now, link) {
-                Ok(Progress::Going) => None,
-                Ok(Progress::Done) => Some(Ok(())),
-                Err(failure) => Some(Err(failure)),
-            };
-        }
     }
 
     /// Says goodbye, and goes once that is heard or a moment has passed.
     fn leave(&mut self, now: Time, endpoint: &mut Endpoint) {
         if self.leave_at.is_none() {
-            endpoint.close_all(now, CloseCode::NO_ERROR.0, "");
+            endpoint.close_all(now, NO_ERROR, "");
             self.leave_at = Some(now + FAREWELL);
         }
         self.has_left = endpoint.is_idle() || self.leave_at.is_some_and(|at| at <= now);
@@ -242,27 +188,7 @@ impl<R: Role> Client<'_, R> {
 
 fn say_goodbye(now: Time, endpoint: &mut Endpoint, handle: Handle) {
     if let Some(connection) = endpoint.connection_mut(handle) {
-        connection.close(now, CloseCode::NO_ERROR.0, "");
-    }
-}
-
-/// Gives the session what the connection says; an error is the relay breaking a rule.
-fn feed(
-    session: &mut Session,
-    now: Time,
-    connection: &mut Connection,
-    event: &Event,
-) -> std::result::Result<(), MoqtError> {
-    match event {
-        Event::Connected => session.start(connection.streams_mut()),
-        Event::Stream(event) => session.on_stream_event(now, connection.streams_mut(), *event),
-        Event::DatagramReceived => {
-            while let Some(datagram) = connection.receive_datagram() {
-                session.on_datagram(now, connection.streams_mut(), datagram)?;
-            }
-            Ok(())
-        }
-        _ => Ok(()),
+        connection.close(now, NO_ERROR, "");
     }
 }
 
@@ -319,35 +245,21 @@ pub(crate) fn resolve(url: &RelayUrl) -> Result<Vec<SocketAddr>> {
 }
 
 /// What servers must prove: that `ca` has signed them, else that the system trusts them, or nothing.
-pub(crate) fn tls(ca: Option<&Path>, disable_verify: bool) -> Result<ClientTls> {
+pub(crate) fn tls(ca: Option<&Path>, disable_verify: bool, alpn: &[u8]) -> Result<ClientTls> {
     let made = match (ca, disable_verify) {
-        (_, true) => ClientTls::insecure(&[ALPN]),
-        (Some(path), false) => ClientTls::with_roots(certificates(path)?, &[ALPN]),
-        (None, false) => ClientTls::with_roots(system_certificates()?, &[ALPN]),
+        (_, true) => ClientTls::insecure(&[alpn]),
+        (Some(path), false) => ClientTls::with_roots(certificates(path)?, &[alpn]),
+        (None, false) => ClientTls::with_roots(system_certificates()?, &[alpn]),
     };
     made.map_err(|error| Failure::new(Kind::Certificate, format!("cannot use TLS: {error}")))
-}
-
-/// draft-18 §10.3.1: over raw QUIC the client says in SETUP which URI it wants.
-pub(crate) fn setup(url: &RelayUrl) -> Setup {
-    Setup {
-        path: (!url.path().is_empty()).then(|| url.path().into()),
-        authority: Some(url.authority().into()),
-        implementation: Some(concat!("quic-relay ", env!("CARGO_PKG_VERSION")).into()),
-        ..Setup::default()
-    }
 }
 
 fn network(url: &RelayUrl, error: &std::io::Error) -> Failure {
     Failure::new(Kind::Network, format!("cannot reach {url}: {error}"))
 }
 
-fn broken(url: &RelayUrl, error: &MoqtError) -> Failure {
-    Failure::new(Kind::Network, format!("{url} broke the protocol: {error}"))
-}
-
 /// Why a connection is over, in the words of a user.
-fn ended(url: &RelayUrl, error: &ConnectionError) -> Failure {
+fn ended<R: Role>(url: &RelayUrl, error: &ConnectionError) -> Failure {
     let failure = |kind, what: String| Failure::new(kind, what);
     match error {
         ConnectionError::HandshakeTimeout => {
@@ -365,14 +277,13 @@ fn ended(url: &RelayUrl, error: &ConnectionError) -> Failure {
         }
         ConnectionError::PeerTransport { code, .. } if code.alert() == Some(NO_ALPN) => failure(
             Kind::Network,
-            format!("{url} is a server, but does not speak moqt-18"),
+            format!(
+                "{url} is a server, but does not speak {}",
+                String::from_utf8_lossy(R::ALPN)
+            ),
         ),
         ConnectionError::PeerApplication { code, reason } => {
-            let code = CloseCode(*code);
-            let kind = match code {
-                CloseCode::UNAUTHORIZED => Kind::Refused,
-                _ => Kind::Network,
-            };
+            let (kind, code) = R::explain(*code);
             failure(kind, format!("{url} ended the session: {code}: {reason}"))
         }
         error => failure(Kind::Network, format!("connection to {url} lost: {error}")),
@@ -388,6 +299,9 @@ fn is_about_certificate(alert: Option<u8>) -> bool {
 /// RFC 8446 §6.2: no_application_protocol.
 const NO_ALPN: u8 = 120;
 
+/// The application error code that MOQT and the raw protocol share: nothing is wrong.
+const NO_ERROR: u64 = 0;
+
 /// A host has rarely more addresses; each costs a handshake.
 const MAX_ATTEMPTS: usize = 4;
 
@@ -396,11 +310,3 @@ const KEEP_ALIVE: Duration = Duration::from_secs(8);
 
 /// How long to wait until the relay has heard that we go.
 const FAREWELL: Duration = Duration::from_millis(300);
-
-const SESSION: SessionConfig = SessionConfig {
-    unordered: false,
-    hold: Duration::from_secs(1),
-    max_held: 64,
-    max_request_backlog: 256 << 10,
-    max_queued_requests: 16,
-};

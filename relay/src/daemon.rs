@@ -19,7 +19,8 @@ use quic_relay::serve::RelayConfig;
 use quic_relay::serve::server::{Above, Server, transport};
 
 use crate::args::{Serve, ServeOptions};
-use crate::client::{resolve, setup, tls};
+use crate::client::session::setup;
+use crate::client::{resolve, tls};
 use crate::credentials::Credentials;
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -127,7 +128,7 @@ fn above(options: &ServeOptions) -> Result<Option<Above>> {
     Ok(Some(Above {
         addresses: resolve(url)?,
         server_name: url.host().to_owned(),
-        tls: tls(options.tls_ca.as_deref(), options.tls_disable_verify)?,
+        tls: tls(options.tls_ca.as_deref(), options.tls_disable_verify, ALPN)?,
         transport: Arc::new(transport()),
     }))
 }

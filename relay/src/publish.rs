@@ -25,7 +25,8 @@ use sha2::{Digest, Sha256};
 use self::groups::{Groups, Sent};
 use self::pace::Pace;
 use crate::args::{self, Rate};
-use crate::client::{self, Link, Progress, Role};
+use crate::client::Progress;
+use crate::client::session::{self, Link, SessionRole};
 use crate::clock::unix_micros;
 use crate::credentials::hex;
 use crate::error::{Failure, Kind, Result};
@@ -38,7 +39,7 @@ use crate::terminal;
 /// Runs `quic-relay publish`.
 pub(crate) fn run(options: args::Publish) -> Result<()> {
     let client = options.client.clone();
-    client::run(&client, |waker| Publisher::new(options, waker))
+    session::run(&client, |waker| Publisher::new(options, waker))
 }
 
 /// A publisher at work.
@@ -74,7 +75,7 @@ enum State {
     Draining,
 }
 
-impl Role for Publisher {
+impl SessionRole for Publisher {
     fn on_ready(&mut self, _: Time, link: Link<'_>) -> Result<()> {
         let publish = Message::Publish(Publish {
             request_id: 0,

@@ -25,7 +25,8 @@ use quic_relay::session::{Data, Ended, RequestId, SessionEvent};
 
 use crate::args;
 use crate::assembly::Assembly;
-use crate::client::{self, Link, Progress, Role};
+use crate::client::Progress;
+use crate::client::session::{self, Link, SessionRole};
 use crate::clock::unix_micros;
 use crate::delay::Delays;
 use crate::error::{Failure, Kind, Result};
@@ -37,7 +38,7 @@ use crate::terminal;
 /// Runs `quic-relay subscribe`.
 pub(crate) fn run(options: args::Subscribe) -> Result<()> {
     let client = options.client.clone();
-    client::run(&client, |_| Subscriber::new(options))
+    session::run(&client, |_| Subscriber::new(options))
 }
 
 /// A subscriber at work.
@@ -82,7 +83,7 @@ struct Done {
     until: Time,
 }
 
-impl Role for Subscriber {
+impl SessionRole for Subscriber {
     fn on_ready(&mut self, now: Time, link: Link<'_>) -> Result<()> {
         let Link {
             connection,

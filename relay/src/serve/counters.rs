@@ -43,6 +43,32 @@ pub struct Counters {
     pub violations: u64,
 }
 
+impl Counters {
+    /// These and those of another part.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            peers: self.peers + other.peers,
+            tracks: self.tracks + other.tracks,
+            subscriptions: self.subscriptions + other.subscriptions,
+            cache_bytes: self.cache_bytes + other.cache_bytes,
+            received_bytes: self.received_bytes + other.received_bytes,
+            received_streams: self.received_streams + other.received_streams,
+            received_datagrams: self.received_datagrams + other.received_datagrams,
+            forwarded_bytes: self.forwarded_bytes + other.forwarded_bytes,
+            forwarded_pieces: self.forwarded_pieces + other.forwarded_pieces,
+            forwarded_streams: self.forwarded_streams + other.forwarded_streams,
+            forwarded_datagrams: self.forwarded_datagrams + other.forwarded_datagrams,
+            dropped_datagrams: self.dropped_datagrams + other.dropped_datagrams,
+            shed_streams: self.shed_streams + other.shed_streams,
+            late_streams: self.late_streams + other.late_streams,
+            fetches: self.fetches + other.fetches,
+            evicted_groups: self.evicted_groups + other.evicted_groups,
+            violations: self.violations + other.violations,
+        }
+    }
+}
+
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -1,4 +1,4 @@
-//! The relay on an endpoint: what an event loop drives. No RFC.
+//! The relay on an endpoint, and beside it the raw one: what an event loop drives. No RFC.
 //!
 //! ```no_run
 //! # fn run(endpoint: quic_lite::endpoint::Endpoint) -> std::io::Result<()> {
@@ -21,6 +21,7 @@ use quic_lite::stream::{Chunk, Streams};
 use quic_lite::tls::ClientTls;
 
 use super::{Context, Counters, Network, Relay, RelayConfig};
+use crate::raw::{self, RawConfig, RawRelay};
 use crate::track::PeerId;
 
 /// How to reach the relay above.
@@ -51,6 +52,7 @@ pub fn transport() -> Config {
 #[derive(Debug)]
 pub struct Server {
     relay: Relay,
+    raw: RawRelay,
     dialer: Option<Dialer>,
     leaving: bool,
     begun: bool,
@@ -71,6 +73,8 @@ impl Server {
         let dialer = above.map(|above| Dialer { above, attempts: 0 });
         Self {
             relay: Relay::new(config),
+            // Without its ALPNs at the endpoint, nobody ever comes to it.
+            raw: RawRelay::new(RawConfig::default()),
             dialer,
             leaving: false,
             begun: false,
@@ -79,7 +83,7 @@ impl Server {
 
     /// What was done so far, and what there is now.
     pub fn counters(&self) -> Counters {
-        self.relay.counters()
+        self.relay.counters().plus(&self.raw.counters())
     }
 
     /// The relay.
@@ -91,15 +95,51 @@ impl Server {
     pub fn shut_down(&mut self, now: Time, endpoint: &mut Endpoint, timeout: Duration) {
         self.leaving = true;
         self.with(now, endpoint, |relay, cx| relay.shut_down(cx, timeout));
+        self.with_raw(now, endpoint, RawRelay::shut_down);
     }
 
     fn on_datagrams(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle) {
         let next = |endpoint: &mut Endpoint| endpoint.connection_mut(handle)?.receive_datagram();
+        let peer = PeerId(handle.0);
+        let is_raw = self.raw.role(peer).is_some();
         while let Some(datagram) = next(endpoint) {
-            self.with(now, endpoint, |relay, cx| {
-                relay.on_datagram(cx, PeerId(handle.0), datagram);
-            });
+            match is_raw {
+                true => self.with_raw(now, endpoint, |raw, cx| {
+                    raw.on_datagram(cx, peer, &datagram);
+                }),
+                false => self.with(now, endpoint, |relay, cx| {
+                    relay.on_datagram(cx, peer, datagram);
+                }),
+            }
         }
+    }
+
+    fn on_connected(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle) {
+        let Some(connection) = endpoint.connection(handle) else {
+            return;
+        };
+        let (peer, side) = (PeerId(handle.0), connection.side());
+        match connection.alpn().and_then(raw::Role::from_alpn) {
+            Some(role) => {
+                self.with_raw(now, endpoint, |raw, cx| raw.on_connected(cx, peer, role));
+            }
+            None => self.with(now, endpoint, |relay, cx| {
+                relay.on_connected(cx, peer, side)
+            }),
+        }
+    }
+
+    fn with_raw(
+        &mut self,
+        now: Time,
+        endpoint: &mut Endpoint,
+        act: impl FnOnce(&mut RawRelay, &mut Context<'_>),
+    ) {
+        let mut net = Connections {
+            endpoint,
+            dialer: None,
+        };
+        act(&mut self.raw, &mut Context { now, net: &mut net });
     }
 
     fn with(
@@ -119,25 +159,22 @@ impl Server {
 impl Application for Server {
     fn on_event(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle, event: Event) {
         let peer = PeerId(handle.0);
+        let is_raw = self.raw.role(peer).is_some();
         match event {
-            Event::Connected => {
-                let Some(role) = endpoint
-                    .connection(handle)
-                    .map(|connection| connection.side())
-                else {
-                    return;
-                };
-                self.with(now, endpoint, |relay, cx| {
-                    relay.on_connected(cx, peer, role)
-                });
-            }
+            Event::Connected => self.on_connected(now, endpoint, handle),
+            Event::Stream(event) if is_raw => self.with_raw(now, endpoint, |raw, cx| {
+                raw.on_stream_event(cx, peer, event);
+            }),
             Event::Stream(event) => self.with(now, endpoint, |relay, cx| {
                 relay.on_stream_event(cx, peer, event)
             }),
             Event::DatagramReceived => self.on_datagrams(now, endpoint, handle),
             Event::Closed(error) => {
                 log::debug!("{handle}: {error}");
-                self.with(now, endpoint, |relay, cx| relay.on_closed(cx, peer));
+                match is_raw {
+                    true => self.with_raw(now, endpoint, |raw, cx| raw.on_closed(cx, peer)),
+                    false => self.with(now, endpoint, |relay, cx| relay.on_closed(cx, peer)),
+                }
             }
             _ => {}
         }
@@ -158,7 +195,7 @@ impl Application for Server {
     }
 
     fn is_done(&self) -> bool {
-        self.leaving && self.relay.is_empty()
+        self.leaving && self.relay.is_empty() && self.raw.is_empty()
     }
 }
 
