@@ -70,6 +70,9 @@ pub(crate) struct ServeOptions {
     /// Bytes of media to keep for late joiners, all tracks together [default: 268435456].
     #[arg(long, value_name = "N")]
     pub(crate) cache_bytes: Option<usize>,
+    /// Relay the raw protocol too: clients with ALPN qr-raw-pub to all with ALPN qr-raw-sub.
+    #[arg(long)]
+    pub(crate) raw: bool,
     /// Do not check the certificate of the upstream relay.
     #[arg(long)]
     pub(crate) tls_disable_verify: bool,
@@ -87,11 +90,32 @@ pub(crate) struct Client {
     /// The relay.
     #[arg(value_name = "moqt://HOST:PORT")]
     pub(crate) url: RelayUrl,
-    /// Namespace of the track, its fields separated by `/`.
-    #[arg(long, value_name = "live/demo")]
+    /// What to speak with it [default: moqt].
+    #[arg(long, value_enum, default_value_t = Protocol::Moqt, hide_default_value = true)]
+    pub(crate) protocol: Protocol,
+    /// Namespace of the track, its fields separated by `/` (not with `--protocol raw`).
+    #[arg(
+        long,
+        value_name = "live/demo",
+        required = false,
+        required_unless_present = "protocol"
+    )]
+    #[arg(
+        required_if_eq("protocol", "moqt"),
+        default_value_if("protocol", "raw", "raw")
+    )]
     pub(crate) namespace: Namespace,
-    /// Name of the track.
-    #[arg(long, value_name = "video")]
+    /// Name of the track (not with `--protocol raw`).
+    #[arg(
+        long,
+        value_name = "video",
+        required = false,
+        required_unless_present = "protocol"
+    )]
+    #[arg(
+        required_if_eq("protocol", "moqt"),
+        default_value_if("protocol", "raw", "raw")
+    )]
     pub(crate) track: String,
     /// Do not check the relay's certificate.
     #[arg(long)]
@@ -160,9 +184,21 @@ pub(crate) struct Lab {
     /// Send in datagrams instead of streams; with loss, not all of it will arrive.
     #[arg(long)]
     pub(crate) datagrams: bool,
+    /// What publisher, relay and subscribers speak.
+    #[arg(long, value_enum, default_value_t = Protocol::Moqt)]
+    pub(crate) protocol: Protocol,
     /// Which packets `--loss` drops with `--loopback`.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+/// What a relay and its clients speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// MOQT draft-18: tracks by name.
+    Moqt,
+    /// One channel without names: what a publisher sends, all subscribers get.
+    Raw,
 }
 
 /// The pace of a publisher.
@@ -244,6 +280,7 @@ impl ServeOptions {
             tls_generate: certificate.2,
             upstream: self.upstream.or(file.upstream),
             cache_bytes: self.cache_bytes.or(file.cache_bytes),
+            raw: self.raw || file.raw,
             tls_disable_verify: self.tls_disable_verify || file.tls_disable_verify,
             tls_ca: self.tls_ca.or(file.tls_ca),
             report: self.report.or(file.report),
@@ -320,6 +357,19 @@ mod tests {
             [b"live".to_vec(), b"demo".to_vec()]
         );
         assert_eq!((publish.rate, publish.datagrams), (Rate::Realtime, false));
+    }
+
+    #[test]
+    fn raw_has_no_names_and_moqt_must_have_them() {
+        let line = "quic-relay subscribe moqt://h --protocol raw";
+        let Ok(Command::Subscribe(subscribe)) = parse(line) else {
+            panic!("not subscribe")
+        };
+        assert_eq!(subscribe.client.protocol, Protocol::Raw);
+        for protocol in ["", "--protocol moqt"] {
+            let line = format!("quic-relay subscribe moqt://h --track t {protocol}");
+            assert!(parse(&line).unwrap_err().contains("--namespace"), "{line}");
+        }
     }
 
     #[test]

@@ -54,6 +54,11 @@ impl<T> Assembly<T> {
         }
     }
 
+    /// The first group is this one. Before anything has come out.
+    pub(crate) fn start_at(&mut self, first: u64) {
+        self.current = Some(first);
+    }
+
     /// Takes an object of `size` bytes. One that was there before, or is behind what came out, is
     /// dropped: it adds nothing.
     pub(crate) fn insert(&mut self, group: u64, object: u64, size: usize, value: T) {
@@ -130,6 +135,11 @@ impl<T> Assembly<T> {
             }
             self.pass(current, is_over);
         }
+    }
+
+    /// Whether it is known which group is the last.
+    pub(crate) fn has_end(&self) -> bool {
+        self.end.is_some()
     }
 
     /// Everything up to the end of the track has come out.

@@ -15,6 +15,7 @@ use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
 use quic_lite::io::{Application, Driver, random_seed};
 use quic_lite::tls::ServerTls;
 use quic_relay::moqt::ALPN;
+use quic_relay::raw;
 use quic_relay::serve::RelayConfig;
 use quic_relay::serve::server::{Above, Server, transport};
 
@@ -134,7 +135,11 @@ fn above(options: &ServeOptions) -> Result<Option<Above>> {
 }
 
 fn bind(options: &ServeOptions, credentials: Credentials) -> Result<Driver> {
-    let tls = ServerTls::new_single(credentials.chain, credentials.key, &[ALPN])
+    let protocols: &[&[u8]] = match options.raw {
+        true => &[ALPN, raw::PUBLISHER, raw::SUBSCRIBER],
+        false => &[ALPN],
+    };
+    let tls = ServerTls::new_single(credentials.chain, credentials.key, protocols)
         // The cipher that the kernel can compute, too, with every client that has it.
         .and_then(|tls| tls.prefer_chacha20())
         .map_err(|error| Failure::new(Kind::Certificate, format!("cannot use TLS: {error}")))?;

@@ -24,7 +24,7 @@ use self::lossy_hop::LossyHop;
 use self::namespaces::Namespaces;
 use self::outcome::{Outcome, Relay};
 use self::process::{Launch, Message, Process, now};
-use crate::args::{Lab, Rate};
+use crate::args::{Lab, Protocol, Rate};
 use crate::credentials::hex;
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -126,8 +126,11 @@ impl<'a> Stage<'a> {
             Some(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)),
             None => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         };
-        let words = format!("serve --bind {bind} --tls-generate localhost");
-        self.start("relay".into(), namespaces::RELAY, split(&words))?;
+        let mut words = split(&format!("serve --bind {bind} --tls-generate localhost"));
+        if self.options.protocol == Protocol::Raw {
+            words.push("--raw".into());
+        }
+        self.start("relay".into(), namespaces::RELAY, words)?;
         self.wait_for(RELAY, SETUP_LIMIT, |event| {
             matches!(event, Event::Listening { .. })
         })?;
@@ -169,7 +172,10 @@ impl<'a> Stage<'a> {
             Rate::Realtime => "realtime",
             Rate::Max => "max",
         };
-        let words = format!("publish moqt://{relay} {TRACK} --rate {rate} --hold");
+        let words = format!(
+            "publish moqt://{relay} {} --rate {rate} --hold",
+            self.track()
+        );
         let mut words = split(&words);
         if self.options.datagrams {
             words.push("--datagrams".into());
@@ -183,10 +189,21 @@ impl<'a> Stage<'a> {
         self.wait_for(PUBLISHER, SETUP_LIMIT, |event| *event == Event::Ready)
     }
 
+    /// What clients are told about the track.
+    fn track(&self) -> &'static str {
+        match self.options.protocol {
+            Protocol::Moqt => TRACK,
+            Protocol::Raw => "--protocol raw",
+        }
+    }
+
     /// A few at a time, so that a small machine is not busy with a thousand handshakes at once.
     fn start_subscribers(&mut self, relay: SocketAddr) -> Result<()> {
         let all = self.options.subscribers as usize;
-        let words = format!("subscribe moqt://{relay} {TRACK} --output /dev/null");
+        let words = format!(
+            "subscribe moqt://{relay} {} --output /dev/null",
+            self.track()
+        );
         for number in 0..all {
             let name = format!("subscriber {}", number + 1);
             self.start(name, namespaces::SUBSCRIBERS, split(&words))?;

@@ -16,7 +16,8 @@
 //! | 0x3801 | track | the 32 bytes of the IVF file header |
 //! | 0x3808 | track | the first group there is |
 //!
-//! The file header is a property of the track because a subscriber that joins late needs it too. The
+//! Where there is no session to say what the track is, its properties stand beside those of each group's
+//! first object. The file header is a property of the track because a subscriber that joins late needs it too. The
 //! 12 bytes before each frame are its length and its timestamp, and both are known. The first group
 //! is told because group IDs start at the publisher's clock, so that they increase when it comes back
 //! (draft-18 §2.3.1): a subscriber could not tell a group that is still on its way from one that never
@@ -50,15 +51,7 @@ pub(crate) struct ObjectFacts {
 impl TrackFacts {
     /// The facts as track properties.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut writer = PairWriter::new(&mut out);
-        if let Some(header) = &self.header {
-            writer.bytes(FILE_HEADER, header.as_bytes());
-        }
-        if let Some(group) = self.first_group {
-            writer.int(FIRST_GROUP, group);
-        }
-        out
+        ObjectFacts::default().encode_with(self)
     }
 
     /// What track properties say. Other publishers say nothing of it, which is no error.
@@ -76,21 +69,23 @@ impl TrackFacts {
 }
 
 impl ObjectFacts {
-    /// The facts as object properties.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The facts as object properties, together with facts about the track. Keys ascend.
+    pub(crate) fn encode_with(&self, track: &TrackFacts) -> Vec<u8> {
         let mut out = Vec::new();
         let mut writer = PairWriter::new(&mut out);
-        let fields = [
-            (SENT, self.sent),
-            (TIMESTAMP, self.timestamp),
-            (LENGTH, self.length),
-            (OFFSET, self.offset),
-        ];
-        for (key, value) in fields {
+        let int = |writer: &mut PairWriter<'_>, key, value: Option<u64>| {
             if let Some(value) = value {
                 writer.int(key, value);
             }
+        };
+        int(&mut writer, SENT, self.sent);
+        if let Some(header) = &track.header {
+            writer.bytes(FILE_HEADER, header.as_bytes());
         }
+        int(&mut writer, TIMESTAMP, self.timestamp);
+        int(&mut writer, LENGTH, self.length);
+        int(&mut writer, OFFSET, self.offset);
+        int(&mut writer, FIRST_GROUP, track.first_group);
         out
     }
 
@@ -271,7 +266,7 @@ mod tests {
         let kept = pieces.enumerate().filter(|(index, _)| keep(*index));
         let add = |(_, piece): (usize, Piece<'_>)| {
             rebuild.add(
-                ObjectFacts::parse(&piece.facts.encode()),
+                ObjectFacts::parse(&piece.facts.encode_with(&track)),
                 piece.payload,
                 &mut out,
             )
@@ -291,7 +286,7 @@ mod tests {
             length: None,
             offset: Some(u64::MAX),
         };
-        assert_eq!(ObjectFacts::parse(&object.encode()), object);
+        assert_eq!(ObjectFacts::parse(&object.encode_with(&track)), object);
         assert_eq!(ObjectFacts::parse(&[0xff, 1]), ObjectFacts::default());
     }
 

@@ -6,50 +6,40 @@
 //! object says END_OF_TRACK, PUBLISH_DONE says how many streams there were, and the program stays
 //! until the relay has acknowledged everything.
 
+mod feed;
 mod groups;
 mod pace;
-
-use std::io::{self, BufRead};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+mod raw;
 
 use quic_lite::Time;
 use quic_lite::io::Waker;
-use quic_relay::ivf;
 use quic_relay::moqt::message::{NamespaceRequest, Publish, PublishDone, Subscribe, SubscribeOk};
 use quic_relay::moqt::{DoneCode, Message, Parameters, Properties, RequestErrorCode};
 use quic_relay::session::{Ended, RequestId, SessionEvent};
-use sha2::{Digest, Sha256};
 
-use self::groups::{Groups, Sent};
-use self::pace::Pace;
-use crate::args::{self, Rate};
+use self::feed::{Feed, More};
+pub(crate) use self::raw::explain;
+use crate::args::{self, Protocol};
 use crate::client::Progress;
 use crate::client::session::{self, Link, SessionRole};
-use crate::clock::unix_micros;
-use crate::credentials::hex;
 use crate::error::{Failure, Kind, Result};
-use crate::media::TrackFacts;
-use crate::report::{Event, Media, Reporter};
-use crate::source::{Next, Source, Unit};
+use crate::report::{Event, Reporter};
 use crate::subscribe::track_name;
-use crate::terminal;
 
 /// Runs `quic-relay publish`.
 pub(crate) fn run(options: args::Publish) -> Result<()> {
     let client = options.client.clone();
+    if client.protocol == Protocol::Raw {
+        return raw::run(options);
+    }
     session::run(&client, |waker| Publisher::new(options, waker))
 }
 
 /// A publisher at work.
 struct Publisher {
     options: args::Publish,
-    source: Source,
+    feed: Feed,
     reporter: Reporter,
-    progress: terminal::Progress,
-    groups: Groups,
-    pace: Pace,
     state: State,
     /// The offer that was made first: of the track, or of its namespace.
     offer: Option<RequestId>,
@@ -57,11 +47,6 @@ struct Publisher {
     subscription: Option<RequestId>,
     /// Whether the relay wants objects now (draft-18 §10.2.12).
     forward: bool,
-    hold: Arc<AtomicBool>,
-    /// Read from the source and not yet sent.
-    waiting: Option<Unit>,
-    hash: Sha256,
-    media: Media,
 }
 
 /// How far the work is.
@@ -111,7 +96,7 @@ impl SessionRole for Publisher {
                 self.on_ended(link, id, how)
             }
             SessionEvent::Stream(event) => {
-                self.groups.on_stream_event(&event);
+                self.feed.on_stream_event(&event);
                 Ok(())
             }
             SessionEvent::GoAway(_) => {
@@ -132,54 +117,28 @@ impl SessionRole for Publisher {
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        match (self.state, &self.waiting) {
-            (State::Sending, Some(unit)) => self.pace.wake_at(unit.due),
-            _ => None,
-        }
+        let is_sending = self.state == State::Sending;
+        is_sending.then(|| self.feed.next_timeout()).flatten()
     }
 }
 
 impl Publisher {
     fn new(options: args::Publish, waker: Waker) -> Result<Self> {
         let reporter = Reporter::open(options.client.report.as_deref())?;
-        let hold = Arc::new(AtomicBool::new(options.hold));
-        if options.hold {
-            wait_for_line(Arc::clone(&hold), waker.clone())?;
-        }
-        let source = Source::open(&options.input, move || waker.wake())?;
-        let mut hash = Sha256::new();
-        let mut media = Media::default();
-        if let Some(header) = &source.header {
-            hash.update(header.as_bytes());
-            media.bytes = header.as_bytes().len() as u64;
-        }
-        // draft-18 §2.3.1: group IDs increase with time, also when a publisher comes back.
-        let first_group = unix_micros() / 1000;
         Ok(Self {
-            groups: Groups::new(first_group, ALIAS, options.datagrams),
-            pace: Pace::new(options.rate == Rate::Realtime && source.header.is_some()),
+            feed: Feed::open(&options, false, waker)?,
             options,
-            source,
             reporter,
-            progress: terminal::Progress::new(),
             state: State::Offering,
             offer: None,
             subscription: None,
             forward: true,
-            hold,
-            waiting: None,
-            hash,
-            media,
         })
     }
 
     fn properties(&self) -> Properties {
-        let first_group = Some(self.groups.first());
-        let facts = TrackFacts {
-            header: self.source.header,
-            first_group,
-        };
-        Properties::parse_all(&facts.encode()).expect("our own properties are well formed")
+        let facts = self.feed.facts().encode();
+        Properties::parse_all(&facts).expect("our own properties are well formed")
     }
 
     /// The relay's answer to PUBLISH, or to the PUBLISH_NAMESPACE that followed a refusal.
@@ -285,59 +244,12 @@ impl Publisher {
 
     /// Sends what is due and what the path takes.
     fn send(&mut self, now: Time, link: Link<'_>) -> Result<Progress> {
-        if self.hold.load(Ordering::Relaxed) {
-            return Ok(Progress::Going);
-        }
-        let Link {
-            connection,
-            session,
-        } = link;
         // A file that has no times of its own waits for its first subscriber.
-        if !self.forward && !self.pace.is_realtime() {
-            return Ok(Progress::Going);
-        }
-        while self.groups.has_room(connection) {
-            let unit = match self.waiting.take() {
-                Some(unit) => unit,
-                None => match self.source.next()? {
-                    Next::Unit(unit) => unit,
-                    Next::Later => return Ok(Progress::Going),
-                    Next::End => {
-                        self.end(Link {
-                            connection,
-                            session,
-                        });
-                        return Ok(Progress::Going);
-                    }
-                },
-            };
-            let is_due = self.pace.is_due(now, unit.due);
-            if !is_due {
-                self.waiting = Some(unit);
-                return Ok(Progress::Going);
-            }
-            match self.groups.send(now, connection, &unit, self.forward)? {
-                Sent::Yes => self.count(&unit),
-                Sent::Skipped => {}
-                Sent::Later => {
-                    self.waiting = Some(unit);
-                    return Ok(Progress::Going);
-                }
-            }
+        let is_early = !self.forward && !self.feed.is_realtime();
+        if !is_early && self.feed.send(now, link.connection, self.forward)? == More::No {
+            self.end(link);
         }
         Ok(Progress::Going)
-    }
-
-    fn count(&mut self, unit: &Unit) {
-        if let Some(timestamp) = unit.timestamp {
-            let length = u32::try_from(unit.payload.len()).expect("a frame is at most 16 MiB");
-            let header = ivf::frame_header(timestamp, length);
-            self.hash.update(header);
-            self.media.bytes += header.len() as u64;
-        }
-        self.hash.update(&unit.payload);
-        self.media.bytes += unit.payload.len() as u64;
-        self.media.frames += 1;
     }
 
     /// Nothing more to send: says so in the track and about it.
@@ -346,7 +258,7 @@ impl Publisher {
             connection,
             session,
         } = link;
-        let stream_count = self.groups.end(connection);
+        let stream_count = self.feed.end(connection);
         if let Some(id) = self.subscription {
             let status = DoneCode::TRACK_ENDED;
             let done = PublishDone {
@@ -363,22 +275,19 @@ impl Publisher {
 
     /// Done when the relay has everything.
     fn drain(&mut self, link: Link<'_>) -> Result<Progress> {
-        self.groups.flush(link.connection)?;
-        if !self.groups.is_acknowledged(link.connection) {
+        let Some(media) = self.feed.drain(link.connection)? else {
             return Ok(Progress::Going);
-        }
-        self.media.sha256 = hex(&self.hash.clone().finalize());
-        self.reporter.tell(&Event::Sent(self.media.clone()));
+        };
+        self.reporter.tell(&Event::Sent(media));
         Ok(Progress::Done)
     }
 
     fn show(&mut self, now: Time) {
-        let Media { frames, bytes, .. } = &self.media;
         let state = self.state;
-        self.progress.show(now, || match state {
+        self.feed.show(now, |sent| match state {
             State::Offering => "waiting for the relay".to_owned(),
-            State::Sending => format!("{frames} frames, {}", terminal::bytes(*bytes)),
-            State::Draining => format!("{frames} frames, {}: finishing", terminal::bytes(*bytes)),
+            State::Sending => sent,
+            State::Draining => format!("{sent}: finishing"),
         });
     }
 }
@@ -394,20 +303,6 @@ fn may_ask_itself(code: RequestErrorCode) -> bool {
         code,
         RequestErrorCode::NOT_SUPPORTED | RequestErrorCode::UNINTERESTED
     )
-}
-
-/// Lets go when a line, or the end, comes on standard input.
-fn wait_for_line(hold: Arc<AtomicBool>, waker: Waker) -> Result<()> {
-    let wait = move || {
-        let _ = io::stdin().lock().read_line(&mut String::new());
-        hold.store(false, Ordering::Relaxed);
-        waker.wake();
-    };
-    thread::Builder::new()
-        .name("hold".into())
-        .spawn(wait)
-        .map(drop)
-        .map_err(|error| Failure::new(Kind::Rights, format!("cannot start a thread: {error}")))
 }
 
 /// One session, one track: any alias will do.

@@ -208,13 +208,16 @@ impl RawRelay {
             }
         }
         if let Some(subscriber) = self.subscribers.remove(&peer) {
-            for key in subscriber.streams() {
-                if let Some(stream) = self.streams.get_mut(&key) {
-                    stream.forget(peer);
-                }
-                self.settle(key);
-            }
+            subscriber.streams().for_each(|key| self.leave(key, peer));
         }
+    }
+
+    /// A subscriber gets nothing of a stream any more.
+    fn leave(&mut self, key: StreamKey, peer: PeerId) {
+        if let Some(stream) = self.streams.get_mut(&key) {
+            stream.forget(peer);
+        }
+        self.settle(key);
     }
 
     /// Ends all connections.

@@ -5,6 +5,9 @@
 //! told twice: an object says which group is the last, PUBLISH_DONE says how many streams there were;
 //! whichever is complete first ends the program.
 
+mod raw;
+mod track;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,28 +19,27 @@ use quic_relay::moqt::datagram::ObjectDatagram;
 use quic_relay::moqt::message::{
     PublishDone, RequestError, Subscribe, SubscribeOk, UNKNOWN_STREAM_COUNT,
 };
-use quic_relay::moqt::subgroup::{Body, ObjectReader};
 use quic_relay::moqt::{
     DoneCode, FullTrackName, Message, MoqtError, Namespace, Parameters, RequestErrorCode,
-    SubgroupHeader,
 };
 use quic_relay::session::{Data, Ended, RequestId, SessionEvent};
 
-use crate::args;
-use crate::assembly::Assembly;
+use self::track::{Counted, Reading, Track};
+use crate::args::{self, Protocol};
 use crate::client::Progress;
 use crate::client::session::{self, Link, SessionRole};
-use crate::clock::unix_micros;
-use crate::delay::Delays;
 use crate::error::{Failure, Kind, Result};
-use crate::media::{ObjectFacts, Rebuild, TrackFacts};
+use crate::media::TrackFacts;
 use crate::output::Output;
-use crate::report::{Event, Received, Reporter};
+use crate::report::{Event, Reporter};
 use crate::terminal;
 
 /// Runs `quic-relay subscribe`.
 pub(crate) fn run(options: args::Subscribe) -> Result<()> {
     let client = options.client.clone();
+    if client.protocol == Protocol::Raw {
+        return raw::run(options);
+    }
     session::run(&client, |_| Subscriber::new(options))
 }
 
@@ -50,30 +52,13 @@ struct Subscriber {
     request: Option<RequestId>,
     /// When an answer to SUBSCRIBE must be there.
     answer_by: Option<Time>,
+    /// Known once the subscription stands.
     track: Option<Track>,
     streams: HashMap<StreamId, Reading>,
     ended_streams: u64,
     done: Option<Done>,
-    /// Packets received and packet numbers used before the session began: the handshake does not count.
-    before: (u64, u64),
-}
-
-/// What is known once the subscription stands.
-struct Track {
-    assembly: Assembly<(ObjectFacts, Vec<u8>)>,
-    rebuild: Rebuild,
-    delays: Delays,
-}
-
-/// A subgroup stream that is being read.
-struct Reading {
-    header: SubgroupHeader,
-    /// `None` until the header's bytes are taken off.
-    reader: Option<ObjectReader>,
-    /// One more than the last object with a payload.
-    length: u64,
-    /// An object has said how long the group is.
-    has_end: bool,
+    /// Before the session began: the handshake does not count.
+    before: Counted,
 }
 
 /// PUBLISH_DONE has come.
@@ -89,7 +74,7 @@ impl SessionRole for Subscriber {
             connection,
             session,
         } = link;
-        self.before = counters(connection);
+        self.before = Counted::at(connection);
         let wait = Duration::from_secs(self.options.wait.into());
         let parameters = Parameters {
             rendezvous_timeout: Some(u64::from(self.options.wait) * 1000),
@@ -184,7 +169,7 @@ impl Subscriber {
             streams: HashMap::new(),
             ended_streams: 0,
             done: None,
-            before: (0, 0),
+            before: Counted::default(),
         })
     }
 
@@ -210,15 +195,9 @@ impl Subscriber {
             Some(largest) => Some(largest.group),
             None => facts.first_group,
         };
-        let mut start = Vec::new();
-        let rebuild = Rebuild::new(&facts, &mut start);
-        self.output.write(&start, 0)?;
-        let assembly = Assembly::new(first, PATIENCE);
-        self.track = Some(Track {
-            assembly,
-            rebuild,
-            delays: Delays::default(),
-        });
+        let mut track = Track::new();
+        track.begin(&facts, first);
+        self.track = Some(track);
         self.reporter.tell(&Event::Subscribed);
         Ok(())
     }
@@ -292,31 +271,15 @@ impl Subscriber {
         else {
             return Ok(());
         };
-        track.assembly.be_patient_for(DATAGRAM_PATIENCE);
-        let (group, id) = (object.location.group, object.location.object);
-        track.take(group, id, object.properties, object.body);
-        if object.end_of_group {
-            track.assembly.has_length(group, id + 1);
-        }
+        track.take_datagram(&object);
         Ok(())
     }
 
     /// Writes what is in order.
     fn write(&mut self, now: Time) -> Result<()> {
-        let Some(track) = &mut self.track else {
-            return Ok(());
-        };
-        let (mut bytes, mut frames) = (Vec::new(), 0);
-        while let Some((facts, payload)) = track.assembly.pop(now) {
-            frames += u64::from(track.rebuild.add(facts, &payload, &mut bytes).is_some());
-            if bytes.len() > BATCH {
-                self.output.write(&bytes, frames)?;
-                (bytes, frames) = (Vec::new(), 0);
-            }
-        }
-        match bytes.is_empty() {
-            true => Ok(()),
-            false => self.output.write(&bytes, frames),
+        match &mut self.track {
+            Some(track) => track.write(now, &mut self.output),
+            None => Ok(()),
         }
     }
 
@@ -344,19 +307,8 @@ impl Subscriber {
         let Some(track) = &self.track else {
             return Ok(Progress::Done);
         };
-        let missing = track.assembly.skipped() + track.rebuild.dropped();
-        if missing > 0 {
-            log::warn!("{missing} gaps: not everything that was sent has arrived");
-        }
-        let (packets, numbers) = counters(connection);
-        let packets = packets.saturating_sub(self.before.0);
-        let numbers = numbers.saturating_sub(self.before.1);
-        self.reporter.tell(&Event::Received(Received {
-            media: self.output.media(),
-            delay_us: track.delays.summary(),
-            packets,
-            lost: numbers.saturating_sub(packets),
-        }));
+        let received = track.figures(&self.output, connection, self.before);
+        self.reporter.tell(&Event::Received(received));
         let Some(Done { message, .. }) = &self.done else {
             return Ok(Progress::Done);
         };
@@ -373,88 +325,9 @@ impl Subscriber {
     }
 }
 
-impl Track {
-    fn take(&mut self, group: u64, id: u64, properties: &[u8], body: Body<'_>) {
-        match body {
-            Body::Payload(payload) => {
-                let facts = ObjectFacts::parse(properties);
-                if let Some(sent) = facts.sent {
-                    self.delays.add(unix_micros().saturating_sub(sent));
-                }
-                self.assembly
-                    .insert(group, id, payload.len(), (facts, payload.to_vec()));
-            }
-            Body::EndOfGroup => self.assembly.has_length(group, id),
-            // draft-18 §11.2.1.1: nothing exists at or after this location.
-            Body::EndOfTrack => {
-                self.assembly.has_length(group, id);
-                self.assembly.ends_with(group);
-            }
-        }
-    }
-}
-
-impl Reading {
-    fn new(header: SubgroupHeader) -> Self {
-        Self {
-            header,
-            reader: None,
-            length: 0,
-            has_end: false,
-        }
-    }
-
-    fn take(&mut self, chunk: &[u8], track: &mut Track) -> std::result::Result<(), MoqtError> {
-        let group = self.header.group_id;
-        let (reader, bytes) = match &mut self.reader {
-            Some(reader) => (reader, chunk),
-            None => {
-                // The session has read the header; it stands whole in the first chunk.
-                let (rest, _) = SubgroupHeader::parse(chunk).map_err(MoqtError::from)?;
-                (
-                    self.reader
-                        .insert(ObjectReader::new(&self.header, MAX_OBJECT)),
-                    rest,
-                )
-            }
-        };
-        reader.push(bytes);
-        while let Some(object) = reader.next_object()? {
-            if self.length == 0 && !self.header.first_object {
-                track.assembly.starts_at(group, object.id);
-            }
-            match object.body {
-                Body::Payload(_) => self.length = object.id.saturating_add(1),
-                Body::EndOfGroup | Body::EndOfTrack => self.has_end = true,
-            }
-            track.take(group, object.id, object.properties, object.body);
-        }
-        Ok(())
-    }
-
-    /// All of the stream was read.
-    fn finish<T>(&self, assembly: &mut Assembly<T>) {
-        let group = self.header.group_id;
-        // draft-18 §11.4.2: a FIN ends the group only when the header says so.
-        match (self.has_end, self.header.end_of_group) {
-            (true, _) => {}
-            (false, true) => assembly.has_length(group, self.length),
-            (false, false) => assembly.pause(group),
-        }
-    }
-}
-
 fn damaged(client: &args::Client, error: &MoqtError) -> Failure {
     let what = format!("{} sends a damaged stream: {error}", client.url);
     Failure::new(Kind::Network, what)
-}
-
-/// Packets that arrived, and 1-RTT packet numbers that the relay has used as far as we know.
-fn counters(connection: &Connection) -> (u64, u64) {
-    let numbers = connection
-        .largest_received()
-        .map_or(0, |number| number.value() + 1);
-    (connection.stats().packets_received, numbers)
 }
 
 /// The full name of the track that a client asks for or offers.
@@ -471,20 +344,8 @@ pub(crate) fn track_name(client: &args::Client) -> Result<FullTrackName> {
 
 const ENDS_WELL: [DoneCode; 2] = [DoneCode::TRACK_ENDED, DoneCode::SUBSCRIPTION_ENDED];
 
-/// A stream arrives whole or is reset; a hole before it is a packet on its way again.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A datagram is not sent again: what is missing this long after its successors will not come.
-const DATAGRAM_PATIENCE: Duration = Duration::from_millis(200);
-
 /// How long after PUBLISH_DONE and the last sign of life there may still be something on its way.
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// On top of the time the relay was asked to wait.
 const ANSWER: Duration = Duration::from_secs(10);
-
-/// The largest object that is taken: the largest frame an IVF file may hold, and its properties.
-const MAX_OBJECT: usize = 17 << 20;
-
-/// Bytes collected before they are written.
-const BATCH: usize = 1 << 20;

@@ -194,6 +194,38 @@ fn datagrams_carry_the_clip_where_nothing_is_lost() {
 }
 
 #[test]
+fn raw_protocol_carries_the_clip_in_streams_and_in_datagrams() {
+    let _alone = alone();
+    let result = runs("--protocol raw --loopback --rate max");
+    assert_eq!(result["input"]["frames"], 250);
+    assert_eq!(result["subscribers"].as_array().map(Vec::len), Some(3));
+    assert!(
+        result["relay"]["forwarded_packets"].as_u64() > Some(250),
+        "{result}"
+    );
+    runs("--protocol raw --loopback --datagrams --rate max");
+}
+
+#[test]
+fn raw_protocol_makes_up_for_lost_packets() {
+    let _alone = alone();
+    for seed in 1..=2 {
+        let words = format!("--protocol raw --loopback --rate max --loss 5 --seed {seed}");
+        runs(&words);
+    }
+}
+
+#[test]
+fn raw_protocol_in_namespaces_with_two_percent_loss() {
+    let _alone = alone();
+    if has_namespaces("raw protocol") {
+        runs("--protocol raw --subscribers 10 --loss 2");
+        runs("--protocol raw --subscribers 10 --datagrams");
+        assert!(namespaces().is_empty(), "{:?}", namespaces());
+    }
+}
+
+#[test]
 fn file_of_any_kind_is_carried() {
     let _alone = alone();
     let path = std::env::temp_dir().join(format!("quic-relay-lab-test-{}", std::process::id()));

@@ -229,6 +229,54 @@ fn late_subscriber_begins_with_the_newest_group_and_gets_a_playable_file() {
 }
 
 #[test]
+fn raw_subscriber_that_comes_late_begins_with_the_next_group() {
+    let relay = Relay::start(&["--tls-generate", "localhost", "--raw"]);
+    let directory = Directory::new("raw");
+    let (first, late) = (directory.path("first.ivf"), directory.path("late.ivf"));
+    let raw = |command, words: &[&str]| {
+        let start = [command, relay.url.as_str(), "--protocol", "raw"];
+        Program::start(&[&start, &["--tls-disable-verify"][..], words].concat())
+    };
+    let mut watching = raw("subscribe", &["--output", &first]);
+    watching.event("subscribed");
+    let publisher = raw("publish", &[CLIP]);
+    while fs::metadata(&first).map_or(0, |file| file.len()) < 50_000 {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the file of another process grows"
+        )]
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let late_one = raw("subscribe", &["--output", &late]);
+    publisher.ends_well();
+    watching.ends_well();
+    late_one.ends_well();
+    same(first, CLIP);
+    let (all, tail) = (
+        fs::read(CLIP).expect("the clip"),
+        fs::read(late).expect("it was written"),
+    );
+    assert_eq!(all[..32], tail[..32], "the file header");
+    assert!(all.ends_with(&tail[32..]) && tail.len() < all.len());
+    assert_eq!(tail[32 + 12] & 1, 0, "a key frame comes first");
+}
+
+#[test]
+fn raw_protocol_is_carried_by_those_who_offer_it_only() {
+    let relay = Relay::generated();
+    let words = ["subscribe", &relay.url, "--protocol", "raw"];
+    let words = [
+        &words[..],
+        &["--tls-disable-verify", "--output", "/dev/null"],
+    ]
+    .concat();
+    let output = program(&words).output().expect("the program was built");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let said = said(&output);
+    assert!(said.contains("does not speak qr-raw-sub"), "{said}");
+}
+
+#[test]
 fn track_can_be_published_again_after_its_end() {
     let (relay, directory) = (Relay::generated(), Directory::new("again"));
     for run in ["one", "two"] {

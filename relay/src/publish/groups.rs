@@ -16,15 +16,14 @@ use quic_relay::moqt::{Location, SubgroupHeader, SubgroupId};
 
 use crate::clock::unix_micros;
 use crate::error::{Failure, Kind, Result};
-use crate::media::{Piece, WHOLE, cut};
+use crate::media::{Piece, TrackFacts, WHOLE, cut};
 use crate::source::Unit;
 
 /// The groups of one track, as they are sent.
 #[derive(Debug)]
 pub(super) struct Groups {
     first: u64,
-    alias: u64,
-    is_datagram: bool,
+    manner: Manner,
     current: Option<Group>,
     next_group: u64,
     opened: u64,
@@ -34,6 +33,17 @@ pub(super) struct Groups {
     unfinished: Vec<StreamId>,
     /// Datagrams that the connection has no room for yet.
     queue: VecDeque<Vec<u8>>,
+}
+
+/// How groups are written.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    /// The track's alias.
+    pub(super) alias: u64,
+    /// Objects go in datagrams.
+    pub(super) is_datagram: bool,
+    /// What to say about the track in each group, where no session says it.
+    pub(super) in_band: Option<TrackFacts>,
 }
 
 /// The group that is being sent.
@@ -59,11 +69,10 @@ pub(super) enum Sent {
 
 impl Groups {
     /// No groups yet; IDs start at `first`.
-    pub(super) fn new(first: u64, alias: u64, is_datagram: bool) -> Self {
+    pub(super) fn new(first: u64, manner: Manner) -> Self {
         Self {
             first,
-            alias,
-            is_datagram,
+            manner,
             current: None,
             next_group: first,
             opened: 0,
@@ -110,7 +119,11 @@ impl Groups {
         } else if self.current.is_none() {
             return Ok(Sent::Skipped);
         }
-        let limit = if self.is_datagram { PIECE } else { WHOLE };
+        let limit = if self.manner.is_datagram {
+            PIECE
+        } else {
+            WHOLE
+        };
         for piece in cut(unit.timestamp, &unit.payload, limit) {
             self.send_piece(connection, piece);
         }
@@ -120,8 +133,36 @@ impl Groups {
 
     /// The end of the track; how many streams there were.
     pub(super) fn end(&mut self, connection: &mut Connection) -> u64 {
-        self.leave_group(connection, Body::EndOfTrack);
+        match &self.manner.in_band {
+            Some(_) => self.end_on_a_stream(connection),
+            None => self.leave_group(connection, Body::EndOfTrack),
+        }
         self.opened
+    }
+
+    /// Nothing but the last object says that the track is over: it must not get lost.
+    fn end_on_a_stream(&mut self, connection: &mut Connection) {
+        let (id, object) = match &self.current {
+            Some(group) if group.stream.is_some() => {
+                return self.leave_group(connection, Body::EndOfTrack);
+            }
+            Some(group) => (group.id, group.next_object),
+            None => (self.next_group, 0),
+        };
+        let Some(stream) = self.open_stream(connection, id) else {
+            return self.leave_group(connection, Body::EndOfTrack);
+        };
+        let mut out = Vec::new();
+        let (properties, body) = (&[][..], Body::EndOfTrack);
+        Object {
+            id: object,
+            properties,
+            body,
+        }
+        .encode(&mut out, true, None);
+        let _ = connection.write_chunk(stream, Chunk::from(out));
+        let _ = connection.finish(stream);
+        self.current = None;
     }
 
     /// Gives the connection the datagrams it has room for.
@@ -173,24 +214,17 @@ impl Groups {
 
     /// Ends the current group and begins the next, if the peer allows another stream.
     fn open_group(&mut self, now: Time, connection: &mut Connection) -> bool {
-        let stream = match self.is_datagram {
+        let id = self.next_group;
+        let stream = match self.manner.is_datagram {
             true => None,
-            false => match connection.open(Dir::Uni) {
+            false => match self.open_stream(connection, id) {
                 Some(stream) => Some(stream),
                 None => return false,
             },
         };
         self.leave_group(connection, Body::EndOfGroup);
-        let id = self.next_group;
         self.next_group += 1;
         self.has_skipped = false;
-        if let Some(stream) = stream {
-            let mut header = Vec::new();
-            self.header(id).encode(&mut header);
-            let _ = connection.write_chunk(stream, Chunk::from(header));
-            self.unfinished.push(stream);
-            self.opened += 1;
-        }
         self.current = Some(Group {
             id,
             stream,
@@ -201,9 +235,20 @@ impl Groups {
         true
     }
 
+    /// A stream that begins with the header of a group.
+    fn open_stream(&mut self, connection: &mut Connection, group: u64) -> Option<StreamId> {
+        let stream = connection.open(Dir::Uni)?;
+        let mut header = Vec::new();
+        self.header(group).encode(&mut header);
+        let _ = connection.write_chunk(stream, Chunk::from(header));
+        self.unfinished.push(stream);
+        self.opened += 1;
+        Some(stream)
+    }
+
     fn header(&self, group_id: u64) -> SubgroupHeader {
         SubgroupHeader {
-            track_alias: self.alias,
+            track_alias: self.manner.alias,
             group_id,
             subgroup_id: SubgroupId::Zero,
             publisher_priority: None,
@@ -236,11 +281,13 @@ impl Groups {
         group.bytes += piece.payload.len();
         let mut facts = piece.facts;
         facts.sent = Some(unix_micros());
+        let in_band = self.manner.in_band.filter(|_| object == 0);
+        let properties = facts.encode_with(&in_band.unwrap_or_default());
         self.write(
             connection,
             id,
             object,
-            &facts.encode(),
+            &properties,
             Body::Payload(piece.payload),
         );
     }
@@ -269,7 +316,7 @@ impl Groups {
             }
             None => {
                 let datagram = ObjectDatagram {
-                    track_alias: self.alias,
+                    track_alias: self.manner.alias,
                     location: Location::new(group, object),
                     publisher_priority: None,
                     end_of_group: false,
