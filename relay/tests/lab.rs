@@ -200,7 +200,7 @@ fn raw_protocol_carries_the_clip_in_streams_and_in_datagrams() {
     assert_eq!(result["input"]["frames"], 250);
     assert_eq!(result["subscribers"].as_array().map(Vec::len), Some(3));
     assert!(
-        result["relay"]["forwarded_packets"].as_u64() > Some(250),
+        result["relay"]["forwarded_packets"].as_u64() > Some(100),
         "{result}"
     );
     runs("--protocol raw --loopback --datagrams --rate max");

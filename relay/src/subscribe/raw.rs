@@ -131,7 +131,10 @@ impl Subscriber {
                         .map_err(|error| damaged(&self.options.client, &error))?;
                 }
                 Ok(ReadChunk::Blocked) => return Ok(()),
-                Ok(ReadChunk::Finished) | Err(_) => return Ok(self.on_finished(id)),
+                Ok(ReadChunk::Finished) | Err(_) => {
+                    self.on_finished(id);
+                    return Ok(());
+                }
                 Ok(ReadChunk::Reset(code)) => return self.on_reset(id, code),
             }
         }
