@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod calls;
 mod clock;
 mod receive;
 mod send;
@@ -35,6 +36,7 @@ use crate::Time;
 use crate::connection::{Event, FourTuple, Transmit};
 use crate::endpoint::{Endpoint, Handle};
 
+pub use calls::SystemCalls;
 use clock::Alarm;
 pub use clock::Clock;
 use receive::Inbox;
@@ -77,6 +79,7 @@ pub struct Driver {
     blocked: Option<usize>,
     /// The last turn ended before everything that is ready was sent.
     unsent: bool,
+    calls: SystemCalls,
     endpoint: Endpoint,
 }
 
@@ -114,6 +117,7 @@ impl Driver {
             .enumerate()
             .map(open)
             .collect::<io::Result<_>>()?;
+        let calls = SystemCalls::default();
         let mut driver = Self {
             waker: Waker(Arc::new(mio::Waker::new(poll.registry(), WAKER)?)),
             alarm: Alarm::new(poll.registry(), ALARM)?,
@@ -121,10 +125,11 @@ impl Driver {
             events: Events::with_capacity(128),
             clock: Clock::start(),
             sockets,
-            inbox: Inbox::new(),
-            outbox: Outbox::new(),
+            inbox: Inbox::new(calls.clone()),
+            outbox: Outbox::new(calls.clone()),
             blocked: None,
             unsent: true,
+            calls,
             endpoint,
         };
         let local = driver.local_addresses();
@@ -162,6 +167,11 @@ impl Driver {
         self.waker.clone()
     }
 
+    /// Counts the loop's system calls.
+    pub fn system_calls(&self) -> SystemCalls {
+        self.calls.clone()
+    }
+
     /// Tells [`Application::on_readable`] with `id` when the descriptor becomes readable.
     /// The caller keeps the descriptor open as long as the loop runs.
     pub fn watch(&self, descriptor: &impl AsRawFd, id: usize) -> io::Result<()> {
@@ -194,6 +204,7 @@ impl Driver {
 
     fn wait(&mut self, app: &mut impl Application) -> io::Result<()> {
         let timeout = self.timeout(app)?;
+        self.calls.add();
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
@@ -223,8 +234,8 @@ impl Driver {
             return Ok(Some(Duration::ZERO));
         }
         let deadlines = [self.endpoint.next_timeout(), app.next_timeout()];
-        self.alarm
-            .timeout(self.clock.now(), deadlines.into_iter().flatten().min())
+        let deadline = deadlines.into_iter().flatten().min();
+        self.alarm.timeout(self.clock.now(), deadline, &self.calls)
     }
 
     /// Reads from all sockets in turn until they are empty or the budget is spent.

@@ -1,17 +1,17 @@
-//! The command line of `quic-relay`, and the configuration file of `serve`.
+//! The command line of `quic-relay`.
 //!
 //! No RFC. Parsed values are checked values: an URL, a namespace or a share in percent that exists
 //! here is usable. `serve` takes the same keys from a TOML file; what the command line says wins.
 
-use std::fs;
-use std::net::SocketAddr;
+mod serve;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use quic_relay::url::RelayUrl;
-use serde::Deserialize;
 
-use crate::error::{EXIT_CODES, Failure, Kind, Result};
+use crate::error::EXIT_CODES;
+pub(crate) use serve::{FastPath, Serve, ServeOptions};
 
 /// Live media over QUIC: a MOQT draft-18 relay, a publisher, a subscriber, and a lab that runs them.
 #[derive(Debug, Parser)]
@@ -35,53 +35,8 @@ pub(crate) enum Command {
     Subscribe(Subscribe),
     /// Run a relay, a publisher and subscribers on this machine and compare what arrived.
     Lab(Lab),
-}
-
-/// `quic-relay serve`.
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    #[command(flatten)]
-    pub(crate) options: ServeOptions,
-    /// Read these options from a TOML file (`bind = "[::]:4443"`); the command line wins.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-}
-
-/// The options of `serve`: on the command line, or as keys of the configuration file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(crate) struct ServeOptions {
-    /// Address and port to listen on [default: [::]:4443].
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) bind: Option<SocketAddr>,
-    /// Certificate chain, PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(crate) tls_cert: Option<PathBuf>,
-    /// Private key of the certificate, PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(crate) tls_key: Option<PathBuf>,
-    /// Make a self-signed certificate for NAME and log its SHA-256; for tests.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["tls_cert", "tls_key"])]
-    pub(crate) tls_generate: Option<String>,
-    /// Ask this relay for tracks that nobody publishes here.
-    #[arg(long, value_name = "URL")]
-    #[serde(deserialize_with = "url_from_text")]
-    pub(crate) upstream: Option<RelayUrl>,
-    /// Bytes of media to keep for late joiners, all tracks together [default: 268435456].
-    #[arg(long, value_name = "N")]
-    pub(crate) cache_bytes: Option<usize>,
-    /// Relay the raw protocol too: clients with ALPN qr-raw-pub to all with ALPN qr-raw-sub.
-    #[arg(long)]
-    pub(crate) raw: bool,
-    /// Do not check the certificate of the upstream relay.
-    #[arg(long)]
-    pub(crate) tls_disable_verify: bool,
-    /// Certificates that the upstream relay may be signed with, PEM.
-    #[arg(long, value_name = "FILE", conflicts_with = "tls_disable_verify")]
-    pub(crate) tls_ca: Option<PathBuf>,
-    /// Write events and final counters to FILE (`-`: standard output), one JSON object a line.
-    #[arg(long, value_name = "FILE|-")]
-    pub(crate) report: Option<PathBuf>,
+    /// Ask a running relay what it is doing: who is served by the kernel, who is not, and why.
+    Status(Status),
 }
 
 /// Where a client connects to and what it asks for.
@@ -190,6 +145,23 @@ pub(crate) struct Lab {
     /// Which packets `--loss` drops with `--loopback`.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Whether the relay forwards in the kernel.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) fast_path: FastPath,
+}
+
+/// `quic-relay status`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Status {
+    /// The port that the relay listens on.
+    #[arg(long, value_name = "N", default_value_t = 4443)]
+    pub(crate) port: u16,
+    /// What the relay was given as `--control`.
+    #[arg(long, value_name = "PATH", conflicts_with = "port")]
+    pub(crate) control: Option<PathBuf>,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What a relay and its clients speak.
@@ -245,73 +217,6 @@ impl std::str::FromStr for Namespace {
     }
 }
 
-impl ServeOptions {
-    /// The options of the command line, completed from the configuration file.
-    pub(crate) fn resolve(serve: Serve) -> Result<Self> {
-        let Some(path) = serve.config else {
-            return Ok(serve.options);
-        };
-        let text = fs::read_to_string(&path).map_err(|error| {
-            Failure::new(
-                Kind::File,
-                format!("cannot read {}: {error}", path.display()),
-            )
-        })?;
-        let file: Self = toml::from_str(&text).map_err(|error| {
-            let before = error.span().map_or(0, |span| span.start);
-            let line = text[..before].matches('\n').count() + 1;
-            let what = format!("{}, line {line}: {}", path.display(), error.message());
-            Failure::new(Kind::Usage, what).advise("the keys are the long options of `serve`")
-        })?;
-        serve.options.over(file).checked(&path)
-    }
-
-    /// `self` where it says something, else `file`; the certificate is one thing, not three.
-    fn over(self, file: Self) -> Self {
-        let certificate = if self.tls_cert.is_some() || self.tls_generate.is_some() {
-            (self.tls_cert, self.tls_key, self.tls_generate)
-        } else {
-            (file.tls_cert, file.tls_key, file.tls_generate)
-        };
-        Self {
-            bind: self.bind.or(file.bind),
-            tls_cert: certificate.0,
-            tls_key: certificate.1,
-            tls_generate: certificate.2,
-            upstream: self.upstream.or(file.upstream),
-            cache_bytes: self.cache_bytes.or(file.cache_bytes),
-            raw: self.raw || file.raw,
-            tls_disable_verify: self.tls_disable_verify || file.tls_disable_verify,
-            tls_ca: self.tls_ca.or(file.tls_ca),
-            report: self.report.or(file.report),
-        }
-    }
-
-    /// The rules that clap holds for the command line, for what came out of the file.
-    fn checked(self, path: &std::path::Path) -> Result<Self> {
-        let wrong = |what| {
-            Err(Failure::new(
-                Kind::Usage,
-                format!("{}: {what}", path.display()),
-            ))
-        };
-        if self.tls_cert.is_some() != self.tls_key.is_some() {
-            return wrong("tls-cert and tls-key go together");
-        }
-        if self.tls_cert.is_some() && self.tls_generate.is_some() {
-            return wrong("tls-generate makes a certificate, tls-cert names one: keep one of them");
-        }
-        Ok(self)
-    }
-}
-
-fn url_from_text<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<RelayUrl>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map(Some).map_err(serde::de::Error::custom)
-}
-
 fn percent(text: &str) -> std::result::Result<f64, String> {
     let share: f64 = text
         .trim_end_matches('%')
@@ -334,10 +239,6 @@ mod tests {
         CommandLine::try_parse_from(words)
             .map(|c| c.command)
             .map_err(|e| e.to_string())
-    }
-
-    fn options(toml: &str) -> std::result::Result<ServeOptions, String> {
-        toml::from_str(toml).map_err(|error| error.message().to_owned())
     }
 
     #[test]
@@ -390,30 +291,5 @@ mod tests {
             let error = parse(&format!("quic-relay {line}")).unwrap_err();
             assert!(error.contains(text), "{line}: {error}");
         }
-    }
-
-    #[test]
-    fn file_has_the_keys_of_the_command_line() {
-        let file = options(
-            "bind = '127.0.0.1:1'\ntls-generate = 'x'\nupstream = 'moqt://h:2'\ncache-bytes = 9",
-        )
-        .unwrap();
-        assert_eq!(file.bind, Some("127.0.0.1:1".parse().unwrap()));
-        assert_eq!(file.upstream.map(|url| url.port()), Some(2));
-        assert_eq!(file.cache_bytes, Some(9));
-        assert!(options("bynd = 'x'").unwrap_err().contains("bynd"));
-        assert!(options("upstream = 'x'").unwrap_err().contains("moqt://"));
-    }
-
-    #[test]
-    fn command_line_wins_over_the_file() {
-        let line = "quic-relay serve --bind 127.0.0.1:7 --tls-cert c --tls-key k";
-        let Ok(Command::Serve(serve)) = parse(line) else {
-            panic!("not serve")
-        };
-        let file = options("bind = '127.0.0.1:1'\ntls-generate = 'x'\ncache-bytes = 9").unwrap();
-        let merged = serve.options.over(file);
-        assert_eq!(merged.bind, Some("127.0.0.1:7".parse().unwrap()));
-        assert_eq!((merged.tls_generate, merged.cache_bytes), (None, Some(9)));
     }
 }

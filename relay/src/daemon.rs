@@ -12,20 +12,25 @@ use std::time::Duration;
 use quic_lite::Time;
 use quic_lite::connection::Event as ConnectionEvent;
 use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
-use quic_lite::io::{Application, Driver, random_seed};
+use quic_lite::io::{Application, Driver, SocketConfig, SystemCalls, random_seed};
 use quic_lite::tls::ServerTls;
 use quic_relay::moqt::ALPN;
 use quic_relay::raw;
 use quic_relay::serve::RelayConfig;
 use quic_relay::serve::server::{Above, Server, transport};
+use quic_relay::track::PeerId;
 
 use crate::args::{Serve, ServeOptions};
 use crate::client::session::setup;
 use crate::client::{resolve, tls};
+use crate::control::{Control, default_path};
 use crate::credentials::Credentials;
 use crate::error::{Failure, Kind, Result};
+use crate::fast_path::FastPath;
 use crate::interrupt::Interrupt;
 use crate::report::{Event, Reporter, Served};
+use crate::status::{self, Status};
+use crate::tally::{self, Tally};
 
 /// Runs `quic-relay serve`.
 pub(crate) fn run(serve: Serve) -> Result<()> {
@@ -34,16 +39,29 @@ pub(crate) fn run(serve: Serve) -> Result<()> {
     let fingerprint = credentials.fingerprint();
     let above = above(&options)?;
     let mut reporter = Reporter::open(options.report.as_deref())?;
-    let mut driver = bind(&options, credentials)?;
+    let bind = options.bind.unwrap_or_else(default_address);
+    let fast_path = FastPath::begin(&options, bind)?;
+    let mut driver = listen(&options, bind, credentials, &fast_path)?;
     let waker = driver.waker();
     let interrupt = Interrupt::catch(move || waker.wake())?;
-    for address in driver.local_addresses() {
+    let addresses = driver.local_addresses();
+    let control = control(&options, &addresses)?;
+    if let Some(control) = &control {
+        let watched = driver.watch(control, CONTROL);
+        watched.map_err(|error| Failure::new(Kind::File, format!("control socket: {error}")))?;
+    }
+    for &address in &addresses {
         log::info!("listening on {address}, certificate SHA-256 {fingerprint}");
         reporter.tell(&Event::Listening { address });
     }
-    let server = Server::new(relay_config(&options), above);
+    log::info!("{}", fast_path.status().summary());
     let mut daemon = Daemon {
-        server,
+        server: Server::new(relay_config(&options), above),
+        fast_path,
+        control,
+        tally: Tally::default(),
+        addresses,
+        system_calls: driver.system_calls(),
         interrupt,
         leave_at: None,
         has_left: false,
@@ -51,22 +69,68 @@ pub(crate) fn run(serve: Serve) -> Result<()> {
     driver
         .run(&mut daemon)
         .map_err(|error| Failure::new(Kind::Network, format!("the event loop failed: {error}")))?;
-    let counters = daemon.server.counters();
-    log::info!("{counters}");
-    reporter.tell(&Event::Served(Served {
-        forwarded_packets: counters.forwarded_pieces + counters.forwarded_datagrams,
-        fast_path: false,
-    }));
+    log::info!("{}", daemon.server.counters());
+    reporter.tell(&Event::Served(daemon.served(driver.endpoint())));
     Ok(())
 }
 
-/// The relay, and the way it ends.
+/// The relay, what stands beside it, and the way it ends.
 struct Daemon {
     server: Server,
+    fast_path: FastPath,
+    control: Option<Control>,
+    tally: Tally,
+    addresses: Vec<SocketAddr>,
+    system_calls: SystemCalls,
     interrupt: Interrupt,
     /// When it ends although not everybody has left.
     leave_at: Option<Time>,
     has_left: bool,
+}
+
+impl Daemon {
+    fn connection(&self, endpoint: &Endpoint, handle: Handle) -> Option<status::Connection> {
+        let roles = self.server.roles(PeerId(handle.0));
+        let connection = endpoint.connection(handle)?;
+        Some(tally::connection(connection, roles))
+    }
+
+    fn status(&self, endpoint: &Endpoint) -> Status {
+        let connections = endpoint.handles();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            addresses: self.addresses.clone(),
+            fast_path: self.fast_path.status(),
+            connections: connections
+                .filter_map(|handle| self.connection(endpoint, handle))
+                .collect(),
+            relay: self.server.counters(),
+            system_calls: self.system_calls.count(),
+        }
+    }
+
+    fn answer(&mut self, now: Time, endpoint: &Endpoint) {
+        if let Some(mut control) = self.control.take() {
+            control.accept(now, || {
+                let status = self.status(endpoint);
+                serde_json::to_string(&status).expect("plain fields always become JSON")
+            });
+            self.control = Some(control);
+        }
+    }
+
+    fn served(mut self, endpoint: &Endpoint) -> Served {
+        for handle in endpoint.handles() {
+            if let Some(connection) = self.connection(endpoint, handle) {
+                self.tally.add(&connection);
+            }
+        }
+        Served {
+            forwarded_packets: self.tally.packets(),
+            fast_path: self.tally.by_kernel() > 0,
+            subscribers: self.tally.subscribers(),
+        }
+    }
 }
 
 impl Application for Daemon {
@@ -77,7 +141,16 @@ impl Application for Daemon {
         handle: Handle,
         event: ConnectionEvent,
     ) {
+        if matches!(event, ConnectionEvent::Closed(_))
+            && let Some(connection) = self.connection(endpoint, handle)
+        {
+            self.tally.add(&connection);
+        }
         self.server.on_event(now, endpoint, handle, event);
+    }
+
+    fn on_readable(&mut self, now: Time, endpoint: &mut Endpoint, _id: usize) {
+        self.answer(now, endpoint);
     }
 
     fn on_tick(&mut self, now: Time, endpoint: &mut Endpoint) {
@@ -86,17 +159,21 @@ impl Application for Daemon {
             self.server.shut_down(now, endpoint, FAREWELL);
             self.leave_at = Some(now + FAREWELL + FLUSH);
         }
+        if let Some(control) = &mut self.control {
+            control.go_on(now);
+            if control.has_waiting() {
+                self.answer(now, endpoint);
+            }
+        }
         self.server.on_tick(now, endpoint);
         let is_late = self.leave_at.is_some_and(|at| at <= now);
         self.has_left = is_late || (self.server.is_done() && endpoint.is_idle());
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        self.server
-            .next_timeout()
-            .into_iter()
-            .chain(self.leave_at)
-            .min()
+        let control = self.control.as_ref().and_then(Control::next_timeout);
+        let server = self.server.next_timeout();
+        [server, self.leave_at, control].into_iter().flatten().min()
     }
 
     fn is_done(&self) -> bool {
@@ -134,7 +211,12 @@ fn above(options: &ServeOptions) -> Result<Option<Above>> {
     }))
 }
 
-fn bind(options: &ServeOptions, credentials: Credentials) -> Result<Driver> {
+fn listen(
+    options: &ServeOptions,
+    address: SocketAddr,
+    credentials: Credentials,
+    fast_path: &FastPath,
+) -> Result<Driver> {
     let protocols: &[&[u8]] = match options.raw {
         true => &[ALPN, raw::PUBLISHER, raw::SUBSCRIBER],
         false => &[ALPN],
@@ -143,15 +225,32 @@ fn bind(options: &ServeOptions, credentials: Credentials) -> Result<Driver> {
         // The cipher that the kernel can compute, too, with every client that has it.
         .and_then(|tls| tls.prefer_chacha20())
         .map_err(|error| Failure::new(Kind::Certificate, format!("cannot use TLS: {error}")))?;
-    let address = options.bind.unwrap_or_else(default_address);
     let failed = |error: io::Error| cannot_listen(address, &error);
     let config = EndpointConfig {
         server: Some(tls),
         transport: Arc::new(transport()),
         ..EndpointConfig::default()
     };
+    let sockets = SocketConfig {
+        // Merged packets come to the kernel programs as one, which they cannot take apart.
+        receive_offload: !fast_path.is_on(),
+        ..SocketConfig::default()
+    };
     let endpoint = Endpoint::new(config, random_seed().map_err(failed)?);
-    Driver::bind(&[address], endpoint).map_err(failed)
+    Driver::bind_with(&[address], endpoint, &sockets).map_err(failed)
+}
+
+/// Where `status` asks. Without a place of one's own the relay goes on without, unless one was asked for.
+fn control(options: &ServeOptions, addresses: &[SocketAddr]) -> Result<Option<Control>> {
+    if let Some(path) = &options.control {
+        return Control::open(path).map(Some);
+    }
+    let port = addresses.first().map_or(PORT, SocketAddr::port);
+    let opened = default_path(port).map(|path| Control::open(&path));
+    opened.transpose().or_else(|failure| {
+        log::warn!("`quic-relay status` will not work: {failure}");
+        Ok(None)
+    })
 }
 
 /// All addresses of both families; on a kernel without IPv6, all of IPv4.
@@ -185,6 +284,9 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
 }
 
 const PORT: u16 = 4443;
+
+/// The control socket, among watched descriptors.
+const CONTROL: usize = 0;
 
 /// How long sessions may take to leave after GOAWAY.
 const FAREWELL: Duration = Duration::from_secs(2);

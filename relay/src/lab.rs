@@ -10,6 +10,7 @@ mod lossy_hop;
 mod namespaces;
 mod outcome;
 mod process;
+mod usage;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,18 +18,20 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use quic_relay::ivf;
 use sha2::{Digest, Sha256};
 
 use self::lossy_hop::LossyHop;
 use self::namespaces::Namespaces;
-use self::outcome::{Outcome, Relay};
+use self::outcome::{Outcome, Relay, Subscriber};
 use self::process::{Launch, Message, Process, now};
-use crate::args::{Lab, Protocol, Rate};
+use self::usage::Usage;
+use crate::args::{Lab, Protocol};
 use crate::credentials::hex;
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::report::{Event, Media, Received, Served};
+use crate::report::{Event, Media, Served};
 
 /// Runs the lab and prints what came out.
 pub(crate) fn run(options: &Lab) -> Result<()> {
@@ -110,15 +113,20 @@ impl<'a> Stage<'a> {
         let (for_publisher, for_subscribers) = self.addresses(listening)?;
         self.start_publisher(for_publisher)?;
         self.start_subscribers(for_subscribers)?;
-        let before = self.processes[RELAY].cpu_time();
+        let control = self.control();
+        let (before, _) = Usage::of(&self.processes[RELAY], &control);
         self.processes[PUBLISHER].say("go")?;
         self.await_the_end()?;
-        let used = self.processes[RELAY]
-            .cpu_time()
-            .zip(before)
-            .map(|(now, then)| now - then);
+        let (after, status) = Usage::of(&self.processes[RELAY], &control);
         let served = self.stop_relay()?;
-        Ok(self.outcome(used.unwrap_or_default(), served))
+        let mut outcome = self.outcome(after.since(before), served);
+        outcome.fast_path = status.fast_path.summary();
+        Ok(outcome)
+    }
+
+    /// Where the relay answers; not where another relay on the same port might.
+    fn control(&self) -> PathBuf {
+        self.directory.0.join("relay.sock")
     }
 
     fn start_relay(&mut self) -> Result<SocketAddr> {
@@ -126,7 +134,12 @@ impl<'a> Stage<'a> {
             Some(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)),
             None => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         };
-        let mut words = split(&format!("serve --bind {bind} --tls-generate localhost"));
+        let fast_path = word(self.options.fast_path);
+        let words = format!(
+            "serve --bind {bind} --tls-generate localhost --fast-path {fast_path} --measure --control"
+        );
+        let mut words = split(&words);
+        words.push(self.control().display().to_string());
         if self.options.protocol == Protocol::Raw {
             words.push("--raw".into());
         }
@@ -151,11 +164,14 @@ impl<'a> Stage<'a> {
         if self.options.loss == 0.0 {
             return Ok((listening, listening));
         }
-        Ok((self.hop(listening, 0)?, self.hop(listening, 1)?))
+        Ok((
+            self.hop(listening, 0)?,
+            self.hop(listening, SUBSCRIBERS_HOP)?,
+        ))
     }
 
-    fn hop(&mut self, target: SocketAddr, leg: u64) -> Result<SocketAddr> {
-        let seed = self.options.seed.wrapping_mul(2).wrapping_add(leg);
+    fn hop(&mut self, target: SocketAddr, leg: usize) -> Result<SocketAddr> {
+        let seed = self.options.seed.wrapping_mul(2).wrapping_add(leg as u64);
         let hop = LossyHop::start(target, self.options.loss, seed).map_err(|error| {
             Failure::new(
                 Kind::Address,
@@ -168,10 +184,7 @@ impl<'a> Stage<'a> {
     }
 
     fn start_publisher(&mut self, relay: SocketAddr) -> Result<()> {
-        let rate = match self.options.rate {
-            Rate::Realtime => "realtime",
-            Rate::Max => "max",
-        };
+        let rate = word(self.options.rate);
         let words = format!(
             "publish moqt://{relay} {} --rate {rate} --hold",
             self.track()
@@ -240,30 +253,30 @@ impl<'a> Stage<'a> {
         self.wait_for(RELAY, SETUP_LIMIT, |event| {
             matches!(event, Event::Served(_))
         })?;
-        match self.told[RELAY].last {
+        match self.told[RELAY].last.take() {
             Some(Event::Served(served)) => Ok(served),
             _ => Err(self.processes[RELAY].failure()),
         }
     }
 
-    fn outcome(&mut self, used: Duration, served: Served) -> Outcome {
-        let received = |told: &Told| match &told.last {
-            Some(Event::Received(received)) => Some(received.clone()),
-            _ => None,
-        };
-        let subscribers: Vec<Option<Received>> =
-            self.told[FIRST_SUBSCRIBER..].iter().map(received).collect();
-        for (number, _) in subscribers.iter().enumerate().filter(|(_, s)| s.is_none()) {
-            log::error!("{}", self.processes[FIRST_SUBSCRIBER + number].failure());
+    fn outcome(&mut self, used: Usage, served: Served) -> Outcome {
+        let subscribers: Vec<_> = self.told[FIRST_SUBSCRIBER..]
+            .iter()
+            .map(|told| self.subscriber(told, &served))
+            .collect();
+        for (number, subscriber) in subscribers.iter().enumerate() {
+            if subscriber.received.is_none() {
+                log::error!("{}", self.processes[FIRST_SUBSCRIBER + number].failure());
+            }
         }
         let frames = match &self.told[PUBLISHER].last {
             Some(Event::Sent(media)) => media.frames,
             _ => 0,
         };
         let packets = served.forwarded_packets;
-        let each = used.as_secs_f64() * 1e6 / packets.max(1) as f64;
         let relay = Relay {
-            cpu_us_per_forwarded_packet: (each * 100.0).round() / 100.0,
+            cpu_us_per_forwarded_packet: used.cpu_us_per_packet(packets),
+            syscalls_per_forwarded_packet: used.system_calls_per_packet(packets),
             forwarded_packets: packets,
             fast_path: served.fast_path,
         };
@@ -271,6 +284,25 @@ impl<'a> Stage<'a> {
             input: self.input_figures(frames),
             subscribers,
             relay,
+            fast_path: String::new(),
+        }
+    }
+
+    /// What a subscriber got, and what the relay says it sent there. Ports tell who is who.
+    fn subscriber(&self, told: &Told, served: &Served) -> Subscriber {
+        let Some(Event::Received(received)) = &told.last else {
+            return Subscriber::default();
+        };
+        let port = match self.hops.get(SUBSCRIBERS_HOP) {
+            Some(hop) => hop.port_of(received.port),
+            None => Some(received.port),
+        };
+        let mut sent = served.subscribers.iter();
+        let sent = sent.find(|sent| Some(sent.peer.port()) == port);
+        Subscriber {
+            received: Some(received.clone()),
+            packets_from_kernel: sent.map_or(0, |sent| sent.packets_from_kernel),
+            packets_from_userspace: sent.map_or(0, |sent| sent.packets_from_userspace),
         }
     }
 
@@ -409,6 +441,12 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     )
 }
 
+/// How an option's value is written.
+fn word(value: impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 fn split(words: &str) -> Vec<String> {
     words.split(' ').map(str::to_owned).collect()
 }
@@ -418,6 +456,9 @@ const CLIP: &[u8] = include_bytes!("../../tests/media/clip.ivf");
 
 const TRACK: &str = "--namespace lab --track clip";
 const PORT: u16 = 4443;
+
+/// The second hop that is made.
+const SUBSCRIBERS_HOP: usize = 1;
 
 const RELAY: usize = 0;
 const PUBLISHER: usize = 1;

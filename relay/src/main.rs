@@ -4,10 +4,13 @@ mod args;
 mod assembly;
 mod client;
 mod clock;
+mod control;
 mod credentials;
 mod daemon;
 mod delay;
 mod error;
+mod fast_path;
+mod interfaces;
 mod interrupt;
 mod lab;
 mod media;
@@ -15,7 +18,9 @@ mod output;
 mod publish;
 mod report;
 mod source;
+mod status;
 mod subscribe;
+mod tally;
 mod terminal;
 
 use std::process::ExitCode;
@@ -52,5 +57,6 @@ fn run(command_line: CommandLine) -> Result<()> {
         Command::Publish(options) => publish::run(options),
         Command::Subscribe(options) => subscribe::run(options),
         Command::Serve(options) => daemon::run(options),
+        Command::Status(options) => status::run(&options),
     }
 }

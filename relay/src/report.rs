@@ -57,6 +57,8 @@ pub(crate) struct Received {
     pub(crate) packets: u64,
     /// Packet numbers below the largest one that never arrived.
     pub(crate) lost: u64,
+    /// The UDP port here.
+    pub(crate) port: u16,
 }
 
 /// One-way delay in microseconds.
@@ -69,12 +71,25 @@ pub(crate) struct Delay {
 }
 
 /// The relay's counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Served {
     /// Packets with media that went to subscribers.
     pub(crate) forwarded_packets: u64,
     /// Whether any of them took the path through the kernel.
     pub(crate) fast_path: bool,
+    /// The subscribers, in the order in which they went.
+    pub(crate) subscribers: Vec<Subscriber>,
+}
+
+/// What the relay sent to one subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Subscriber {
+    /// Its address, as the relay sees it.
+    pub(crate) peer: SocketAddr,
+    /// Packets with media that the kernel sent.
+    pub(crate) packets_from_kernel: u64,
+    /// Packets with media that userspace sent.
+    pub(crate) packets_from_userspace: u64,
 }
 
 /// Where events go.
@@ -134,7 +149,7 @@ mod tests {
         let line = serde_json::to_string(&Event::Received(received.clone())).unwrap();
         assert_eq!(
             line,
-            r#"{"event":"received","frames":1,"bytes":2,"sha256":"ab","delay_us":{"p50":0,"p99":0},"packets":5,"lost":0}"#
+            r#"{"event":"received","frames":1,"bytes":2,"sha256":"ab","delay_us":{"p50":0,"p99":0},"packets":5,"lost":0,"port":0}"#
         );
         assert_eq!(
             serde_json::from_str::<Event>(&line).unwrap(),

@@ -39,7 +39,7 @@ use quic_lite::stream::{Chunk, StreamEvent, Streams};
 use quic_lite::wire::stream_id::{Dir, Side};
 
 pub use config::RelayConfig;
-pub use counters::Counters;
+pub use counters::{Counters, Roles};
 pub use network::{Context, Network};
 
 use crate::cache::Ages;
@@ -485,7 +485,7 @@ impl Relay {
 
     fn task(&mut self, peer: PeerId, id: RequestId, task: Task) {
         if let Some(entry) = self.peers.get_mut(&peer) {
-            entry.tasks.insert(id, task);
+            entry.take_up(id, task);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Progress on a terminal: one line on standard error that is rewritten a few times a second.
+//! Progress on a terminal: one line on standard error that is rewritten a few times a second; and tables.
 //!
 //! No RFC. In a pipe, a file or a log nothing is written at all, so output can be compared and piped.
 
@@ -56,6 +56,30 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// A table: numbers stand at the right of their columns, words, whose columns are named in `words`, at the left.
+pub(crate) fn columns<const N: usize>(
+    head: &[&str; N],
+    rows: &[[String; N]],
+    words: &[&str],
+) -> String {
+    let head = head.map(str::to_owned);
+    let all = || std::iter::once(&head).chain(rows);
+    let widths: [usize; N] =
+        std::array::from_fn(|column| all().map(|row| row[column].len()).max().unwrap_or_default());
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).zip(&head);
+        let cells = cells.map(
+            |((cell, width), name)| match words.contains(&name.as_str()) {
+                true => format!("{cell:<width$}"),
+                false => format!("{cell:>width$}"),
+            },
+        );
+        let cells: Vec<_> = cells.collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    all().map(line).collect()
+}
+
 /// Often enough to look alive, rare enough to cost nothing.
 const INTERVAL: Duration = Duration::from_millis(100);
 
@@ -68,6 +92,15 @@ mod tests {
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(355_049), "355.0 kB");
         assert_eq!(bytes(12_340_000), "12.3 MB");
+    }
+
+    #[test]
+    fn words_stand_left_and_numbers_right() {
+        let rows = [["a".into(), "10".into()], ["long".into(), "9".into()]];
+        assert_eq!(
+            columns(&["name", "count"], &rows, &["name"]),
+            "name  count\na        10\nlong      9\n"
+        );
     }
 
     #[test]

@@ -252,3 +252,34 @@ fn trust_file_without_certificates_is_refused() {
     .concat();
     fails(&words, 5, &["ca.pem holds no certificate"]);
 }
+
+#[test]
+fn fast_path_that_is_required_and_cannot_be_had_is_said_in_one_line() {
+    let serve = [
+        "serve",
+        "--tls-generate",
+        "localhost",
+        "--bind",
+        "127.0.0.1:0",
+    ];
+    let with = |words: &[&'static str]| [&serve[..], words].concat();
+    fails(
+        &with(&["--fast-path", "require"]),
+        8,
+        &["the fast path cannot be had: no network interface but loopback leads to 127.0.0.1:0"],
+    );
+    fails(
+        &with(&["--interface", "nonexistent0"]),
+        2,
+        &["--interface nonexistent0: there is no such interface"],
+    );
+}
+
+#[test]
+fn status_of_nobody_says_so() {
+    fails(
+        &["status", "--control", "/nonexistent/relay.sock"],
+        4,
+        &["no relay answers at /nonexistent/relay.sock"],
+    );
+}

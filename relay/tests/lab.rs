@@ -158,6 +158,11 @@ fn three_subscribers_on_loopback_get_the_clip_bit_for_bit() {
         "{result}"
     );
     assert_eq!(result["relay"]["fast_path"], false);
+    let packets = |subscriber: &Value| subscriber["packets_from_userspace"].as_u64();
+    let subscribers = result["subscribers"].as_array().expect("a list");
+    let sum: Option<u64> = subscribers.iter().map(packets).sum();
+    assert_eq!(result["relay"]["forwarded_packets"].as_u64(), sum);
+    assert!(result["relay"]["syscalls_per_forwarded_packet"].as_f64() > Some(0.0));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -376,4 +378,88 @@ fn relay_ends_in_order_when_asked_to_and_tells_what_it_did() {
     let served = relay.program.event("served");
     assert_eq!(served["forwarded_packets"], 0);
     relay.program.ends_well();
+}
+
+/// What `status` says, as JSON.
+#[track_caller]
+fn status(control: &str) -> Value {
+    let output = program(&["status", "--json", "--control", control])
+        .output()
+        .expect("the program was built");
+    assert!(output.status.success(), "{}", said(&output));
+    serde_json::from_slice(&output.stdout).expect("--json prints one object")
+}
+
+#[test]
+fn status_names_everybody_and_a_client_that_sleeps_holds_up_nothing() {
+    let directory = Directory::new("status");
+    let control = directory.path("control");
+    let relay = Relay::start(&["--tls-generate", "localhost", "--control", &control]);
+    let mut publisher = Program::start(&relay.client("publish", &["--hold", CLIP]));
+    publisher.event("ready");
+    let out = directory.path("out.ivf");
+    let mut subscriber = Program::start(&relay.client("subscribe", &["--output", &out]));
+    subscriber.event("subscribed");
+
+    let _sleepers = [(); 20].map(|()| UnixStream::connect(&control).expect("the relay listens"));
+    let answer = status(&control);
+    let connections = answer["connections"].as_array().expect("a list");
+    let mut roles: Vec<_> = connections.iter().map(|c| c["role"].as_str()).collect();
+    roles.sort_unstable();
+    assert_eq!(roles, [Some("publisher"), Some("subscriber")], "{answer}");
+    assert_eq!(answer["fast_path"]["on"], false);
+    assert_eq!(answer["relay"]["subscriptions"], 1);
+    let table = program(&["status", "--control", &control]).output();
+    let table = String::from_utf8(table.expect("it was built").stdout).expect("text");
+    assert!(
+        table.contains("fast path: off, no network interface but loopback"),
+        "{table}"
+    );
+    let rows = table.lines().filter(|line| line.starts_with("127."));
+    assert_eq!(
+        rows.filter(|row| row.contains(" userspace ")).count(),
+        2,
+        "{table}"
+    );
+
+    let input = publisher.child.stdin.as_mut();
+    writeln!(input.expect("a pipe"), "go").expect("the publisher reads");
+    publisher.ends_well();
+    subscriber.ends_well();
+    same(out, CLIP);
+}
+
+#[test]
+fn control_socket_goes_with_the_relay_and_a_dead_one_is_replaced() {
+    let directory = Directory::new("control");
+    let control = directory.path("control");
+    let words = ["--tls-generate", "localhost", "--control", &control];
+    let killed = Relay::start(&words);
+    let mode = fs::metadata(&control)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let second = ["serve", "--bind", "127.0.0.1:0"];
+    let second = program(&[&second[..], &words].concat()).output();
+    let second = second.expect("the program was built");
+    assert_eq!(second.status.code(), Some(6), "{}", said(&second));
+    assert!(
+        said(&second).contains("another relay answers"),
+        "{}",
+        said(&second)
+    );
+    drop(killed);
+    assert!(
+        Path::new(&control).exists(),
+        "a killed relay cannot clean up"
+    );
+
+    let mut relay = Relay::start(&words);
+    status(&control);
+    let pid = i32::try_from(relay.program.child.id()).expect("a process number");
+    kill(Pid::from_raw(pid), Signal::SIGTERM).expect("our own child");
+    relay.program.event("served");
+    relay.program.ends_well();
+    assert!(!Path::new(&control).exists());
 }

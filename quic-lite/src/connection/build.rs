@@ -249,13 +249,19 @@ impl Connection {
         self.remote_ids.write_frames(out, sent);
         self.local_ids.write_frames(&self.reset_key, out, sent);
         self.streams.write_control_frames(out, sent);
+        let mut datagrams = 0;
         if !self.datagrams_out.is_empty() {
             let max = self.max_datagram_payload().unwrap_or(0);
             let (written, dropped) = self.datagrams_out.write_frames(max, out);
+            datagrams = written;
             self.stats.datagram_frames_sent += written;
             self.stats.datagram_frames_dropped += dropped;
         }
+        let before = self.sent_frames.len();
         self.streams.write_stream_frames(out, &mut self.sent_frames);
+        let streams = self.sent_frames.get(before..).unwrap_or_default();
+        let has_data = datagrams > 0 || streams.iter().any(SentFrame::is_uni_stream);
+        self.stats.data_packets_sent += u64::from(has_data);
     }
 
     fn has_path_frames(&self) -> bool {

@@ -37,6 +37,9 @@ pub struct Stats {
     pub bytes_sent: u64,
     /// Packets sent.
     pub packets_sent: u64,
+    /// Packets among them that we wrote ourselves and that carry bytes of unidirectional streams, or
+    /// datagrams: media, in a relay.
+    pub data_packets_sent: u64,
     /// UDP datagrams received.
     pub datagrams_received: u64,
     /// Their bytes.

@@ -13,6 +13,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{self, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::time::{ClockId, clock_gettime};
 
+use super::calls::SystemCalls;
 use crate::Time;
 
 /// Turns the system's monotonic clock, CLOCK_MONOTONIC, into [`Time`].
@@ -71,6 +72,7 @@ impl Alarm {
         &self,
         now: Time,
         deadline: Option<Time>,
+        calls: &SystemCalls,
     ) -> io::Result<Option<Duration>> {
         let Some(deadline) = deadline else {
             return Ok(None);
@@ -79,6 +81,7 @@ impl Alarm {
         if !left.is_zero() && left < COARSE {
             let expiration = Expiration::OneShot(TimeSpec::from_duration(left));
             // Setting it anew also clears an expiration that nobody read.
+            calls.add();
             self.timer.set(expiration, TimerSetTimeFlags::empty())?;
         }
         Ok(Some(left))
@@ -121,7 +124,9 @@ mod tests {
             .map(|_| {
                 let start = clock.now();
                 let deadline = start + Duration::from_micros(200);
-                let timeout = alarm.timeout(start, Some(deadline)).unwrap();
+                let timeout = alarm
+                    .timeout(start, Some(deadline), &SystemCalls::default())
+                    .unwrap();
                 poll.poll(&mut events, timeout).unwrap();
                 clock.now().since(start)
             })

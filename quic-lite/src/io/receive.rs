@@ -11,6 +11,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta};
 
 use crate::connection::Ecn;
 
+use super::calls::SystemCalls;
 use super::socket::{Socket, canonical};
 
 /// The receive buffers of a driver.
@@ -18,6 +19,7 @@ pub(super) struct Inbox {
     bytes: Vec<u8>,
     meta: [RecvMeta; BATCH_SIZE],
     filled: usize,
+    calls: SystemCalls,
 }
 
 /// What one system call brought.
@@ -37,18 +39,20 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Inbox {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(calls: SystemCalls) -> Self {
         let bytes = vec![0; BATCH_SIZE * BUFFER];
         Self {
             bytes,
             meta: [RecvMeta::default(); BATCH_SIZE],
             filled: 0,
+            calls,
         }
     }
 
     /// Reads one batch, or fails with an error such as "would block".
     pub(super) fn fill(&mut self, socket: &Socket) -> io::Result<Batch> {
         self.filled = 0;
+        self.calls.add();
         let mut buffers = self.bytes.chunks_exact_mut(BUFFER);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));

@@ -17,6 +17,7 @@ use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use quinn_udp::{EcnCodepoint, Transmit};
 
+use super::calls::SystemCalls;
 use super::socket::Socket;
 
 /// Datagrams waiting for the kernel; their bytes lie back to back in one buffer.
@@ -25,6 +26,7 @@ pub(super) struct Outbox {
     used: usize,
     queue: Vec<Outgoing>,
     next: usize,
+    calls: SystemCalls,
 }
 
 /// One buffer for one peer.
@@ -68,12 +70,13 @@ pub(super) enum Flush {
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(calls: SystemCalls) -> Self {
         Self {
             bytes: vec![0; CAPACITY],
             used: 0,
             queue: Vec::with_capacity(MAX_QUEUE),
             next: 0,
+            calls,
         }
     }
 
@@ -137,6 +140,7 @@ impl Outbox {
 
     fn send_one(&self, socket: &Socket, outgoing: &Outgoing) -> io::Result<()> {
         let whole = self.transmit(socket, outgoing);
+        self.calls.add();
         let Err(error) = socket.state.try_send(socket.as_ref(), &whole) else {
             return Ok(());
         };
@@ -153,6 +157,7 @@ impl Outbox {
                 segment_size: None,
                 ..whole.clone()
             };
+            self.calls.add();
             match socket.state.try_send(socket.as_ref(), &piece) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
@@ -192,6 +197,7 @@ impl Outbox {
             let mut headers = MultiHeaders::preallocate(run.len(), Some(space));
             let fd = socket.fd().as_raw_fd();
             let flags = MsgFlags::empty();
+            self.calls.add();
             let sent = sendmmsg(fd, &mut headers, &slices, &addresses, control, flags)?;
             Ok(sent.count())
         })
@@ -315,7 +321,7 @@ mod tests {
         Bench {
             _poll: poll,
             sockets,
-            outbox: Outbox::new(),
+            outbox: Outbox::new(SystemCalls::default()),
         }
     }
 
@@ -333,7 +339,7 @@ mod tests {
 
         /// What arrived at a socket: bytes, ECN, source.
         fn arrived(&self, at: usize) -> Vec<(Vec<u8>, Option<Ecn>, SocketAddr)> {
-            let mut inbox = Inbox::new();
+            let mut inbox = Inbox::new(SystemCalls::default());
             let mut all = Vec::new();
             while inbox.fill(&self.sockets[at]).is_ok() {
                 let batch = inbox.arrivals(&self.sockets[at]);
@@ -442,7 +448,7 @@ mod tests {
 
     #[test]
     fn the_batch_is_bounded() {
-        let mut outbox = Outbox::new();
+        let mut outbox = Outbox::new(SystemCalls::default());
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         let mut pushed = 0;
         while outbox.room().is_some() {

@@ -60,3 +60,10 @@ pub enum SentFrame {
     /// ACK_FREQUENCY.
     AckFrequency,
 }
+
+impl SentFrame {
+    /// Whether it carried bytes of a unidirectional stream.
+    pub(crate) fn is_uni_stream(&self) -> bool {
+        matches!(self, Self::Stream { id, .. } if id.dir() == Dir::Uni)
+    }
+}

@@ -18,7 +18,11 @@ use std::time::Duration;
 pub(crate) struct LossyHop {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
+    ports: Ports,
 }
+
+/// The port by which the target knows each client, by the client's own port.
+type Ports = Arc<Mutex<HashMap<u16, u16>>>;
 
 /// What all threads of a hop share.
 #[derive(Clone, Debug)]
@@ -27,6 +31,7 @@ struct Shared {
     target: SocketAddr,
     dice: Arc<Mutex<Dice>>,
     stop: Arc<AtomicBool>,
+    ports: Ports,
 }
 
 /// Decides which packets are dropped.
@@ -43,16 +48,28 @@ impl LossyHop {
         front.set_read_timeout(Some(TICK))?;
         let address = front.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
+        let ports = Ports::default();
         let shared = Shared {
             front: Arc::new(front),
             target,
             dice: Arc::new(Mutex::new(Dice::new(percent, seed))),
             stop: Arc::clone(&stop),
+            ports: Arc::clone(&ports),
         };
         thread::Builder::new()
             .name("lossy hop".into())
             .spawn(move || forward(&shared))?;
-        Ok(Self { address, stop })
+        Ok(Self {
+            address,
+            stop,
+            ports,
+        })
+    }
+
+    /// The port by which the target knows the client on `port`.
+    pub(crate) fn port_of(&self, port: u16) -> Option<u16> {
+        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.get(&port).copied()
     }
 
     /// Where clients send to.
@@ -97,6 +114,9 @@ impl Shared {
         let upstream = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
         upstream.connect(self.target)?;
         upstream.set_read_timeout(Some(TICK))?;
+        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.insert(client.port(), upstream.local_addr()?.port());
+        drop(ports);
         let (shared, socket) = (self.clone(), Arc::clone(&upstream));
         let back = move || shared.backward(&socket, client);
         thread::Builder::new().stack_size(128 << 10).spawn(back)?;

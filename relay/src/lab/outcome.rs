@@ -7,24 +7,39 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::report::{Delay, Media, Received};
-use crate::terminal::bytes;
+use crate::terminal::{bytes, columns};
 
 /// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// What was sent.
     pub(crate) input: Media,
-    /// What each subscriber got; `None` when it failed.
-    pub(crate) subscribers: Vec<Option<Received>>,
+    /// What each subscriber got.
+    pub(crate) subscribers: Vec<Subscriber>,
     /// What the relay did.
     pub(crate) relay: Relay,
+    /// What the relay says of its path through the kernel.
+    pub(crate) fast_path: String,
+}
+
+/// A subscriber, seen from both ends.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Subscriber {
+    /// What it got; `None` when it failed.
+    pub(crate) received: Option<Received>,
+    /// Packets with media that the kernel sent to it.
+    pub(crate) packets_from_kernel: u64,
+    /// Packets with media that the relay's userspace sent to it.
+    pub(crate) packets_from_userspace: u64,
 }
 
 /// The relay's part of the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Relay {
-    /// CPU time of the relay process while media flowed, per forwarded packet.
+    /// CPU time of the relay process and of its kernel programs while media flowed, per forwarded packet.
     pub(crate) cpu_us_per_forwarded_packet: f64,
+    /// System calls of the relay's event loop while media flowed, per forwarded packet.
+    pub(crate) syscalls_per_forwarded_packet: f64,
     /// Packets with media that went to subscribers.
     pub(crate) forwarded_packets: u64,
     /// Whether the kernel forwarded any of them.
@@ -44,6 +59,8 @@ struct JsonSubscriber {
     #[serde(flatten)]
     media: Media,
     delay_us: Delay,
+    packets_from_kernel: u64,
+    packets_from_userspace: u64,
 }
 
 impl Outcome {
@@ -56,36 +73,38 @@ impl Outcome {
     pub(crate) fn intact(&self) -> usize {
         self.subscribers
             .iter()
-            .filter(|subscriber| self.is_equal(subscriber.as_ref()))
+            .filter(|subscriber| self.is_equal(subscriber))
             .count()
     }
 
     /// The result as one JSON object. A subscriber that failed has no frames.
     pub(crate) fn json(&self) -> String {
-        let received = |subscriber: &Option<Received>| subscriber.clone().unwrap_or_default();
-        let subscribers = self.subscribers.iter().map(received);
+        let subscribers = self.subscribers.iter().map(|subscriber| {
+            let received = subscriber.received.clone().unwrap_or_default();
+            JsonSubscriber {
+                media: received.media,
+                delay_us: received.delay_us,
+                packets_from_kernel: subscriber.packets_from_kernel,
+                packets_from_userspace: subscriber.packets_from_userspace,
+            }
+        });
         let json = Json {
             ok: self.is_ok(),
             input: &self.input,
-            subscribers: subscribers
-                .map(
-                    |Received {
-                         media, delay_us, ..
-                     }| JsonSubscriber { media, delay_us },
-                )
-                .collect(),
+            subscribers: subscribers.collect(),
             relay: self.relay,
         };
         serde_json::to_string(&json).expect("plain fields always become JSON")
     }
 
-    fn is_equal(&self, subscriber: Option<&Received>) -> bool {
-        subscriber.is_some_and(|s| s.media == self.input)
+    fn is_equal(&self, subscriber: &Subscriber) -> bool {
+        let received = subscriber.received.as_ref();
+        received.is_some_and(|received| received.media == self.input)
     }
 
-    fn row(&self, number: usize, subscriber: &Option<Received>) -> [String; COLUMNS.len()] {
+    fn row(&self, number: usize, subscriber: &Subscriber) -> [String; COLUMNS.len()] {
         let number = (number + 1).to_string();
-        let Some(received) = subscriber else {
+        let Some(received) = &subscriber.received else {
             let mut row = [const { String::new() }; COLUMNS.len()];
             (row[0], row[3]) = (number, "failed".into());
             return row;
@@ -95,8 +114,9 @@ impl Outcome {
             delay_us,
             packets,
             lost,
+            ..
         } = received;
-        let equal = if self.is_equal(subscriber.as_ref()) {
+        let equal = if self.is_equal(subscriber) {
             "equal"
         } else {
             "DIFFERS"
@@ -111,62 +131,51 @@ impl Outcome {
             milliseconds(delay_us.p99),
             packets.to_string(),
             format!("{share:.1} %"),
+            subscriber.packets_from_kernel.to_string(),
+            subscriber.packets_from_userspace.to_string(),
         ]
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows: Vec<_> = self
-            .subscribers
-            .iter()
-            .enumerate()
-            .map(|(i, s)| self.row(i, s))
-            .collect();
-        let widths: [usize; COLUMNS.len()] = std::array::from_fn(|column| {
-            let cells = rows.iter().map(|row| row[column].len());
-            cells
-                .chain([COLUMNS[column].len()])
-                .max()
-                .unwrap_or_default()
-        });
         let Media {
             frames,
             bytes: size,
             sha256,
         } = &self.input;
+        let size_text = bytes(*size);
         writeln!(
             f,
-            "input: {frames} frames, {size} bytes ({}), sha256 {sha256}",
-            bytes(*size)
+            "input: {frames} frames, {size} bytes ({size_text}), sha256 {sha256}"
         )?;
-        for row in std::iter::once(&COLUMNS.map(str::to_owned)).chain(&rows) {
-            let cells = row
-                .iter()
-                .zip(widths)
-                .map(|(cell, width)| format!("{cell:>width$}"));
-            writeln!(f, "{}", cells.collect::<Vec<_>>().join("  "))?;
-        }
-        let Relay {
-            cpu_us_per_forwarded_packet: cpu,
-            forwarded_packets,
-            fast_path,
-        } = self.relay;
-        let path = if fast_path {
-            "in the kernel"
-        } else {
-            "in userspace"
-        };
+        let rows = self.subscribers.iter().enumerate();
+        let rows: Vec<_> = rows.map(|(i, s)| self.row(i, s)).collect();
+        write!(f, "{}", columns(&COLUMNS, &rows, &[]))?;
         writeln!(f, "{LOSS_NOTE}")?;
-        writeln!(
-            f,
-            "relay: {forwarded_packets} packets forwarded {path}, {cpu:.2} us CPU each"
-        )?;
+        writeln!(f, "{}", self.fast_path)?;
+        let from_kernel = self.subscribers.iter().map(|s| s.packets_from_kernel).sum();
+        writeln!(f, "{}", self.relay.line(from_kernel))?;
         let (intact, all) = (self.intact(), self.subscribers.len());
         let verdict = if self.is_ok() { "ok" } else { "NOT OK" };
         write!(
             f,
             "{verdict}: {intact} of {all} subscribers hold the input bit for bit"
+        )
+    }
+}
+
+impl Relay {
+    fn line(&self, from_kernel: u64) -> String {
+        let packets = self.forwarded_packets;
+        let share = from_kernel as f64 * 100.0 / packets.max(1) as f64;
+        let place = match self.fast_path {
+            true => format!("{share:.1} % of them in the kernel"),
+            false => "all in userspace".into(),
+        };
+        format!(
+            "relay: {packets} packets forwarded, {place}; {:.2} us CPU and {:.2} system calls each",
+            self.cpu_us_per_forwarded_packet, self.syscalls_per_forwarded_packet
         )
     }
 }
@@ -179,7 +188,7 @@ fn milliseconds(micros: u64) -> String {
 const LOSS_NOTE: &str =
     "loss: packet numbers that never came; about 1 in 300 is left out on purpose";
 
-const COLUMNS: [&str; 8] = [
+const COLUMNS: [&str; 10] = [
     "subscriber",
     "frames",
     "bytes",
@@ -188,6 +197,8 @@ const COLUMNS: [&str; 8] = [
     "delay p99",
     "packets",
     "loss",
+    "from kernel",
+    "from userspace",
 ];
 
 #[cfg(test)]
@@ -208,16 +219,24 @@ mod tests {
             },
             packets: 98,
             lost: 2,
+            port: 40_000,
+        };
+        let subscriber = Subscriber {
+            received: Some(received),
+            packets_from_kernel: 90,
+            packets_from_userspace: 8,
         };
         let relay = Relay {
             cpu_us_per_forwarded_packet: 3.5,
-            forwarded_packets: 300,
-            fast_path: false,
+            syscalls_per_forwarded_packet: 0.25,
+            forwarded_packets: 98,
+            fast_path: true,
         };
         Outcome {
             input,
-            subscribers: vec![Some(received)],
+            subscribers: vec![subscriber],
             relay,
+            fast_path: "fast path: on, TCX on to-pub".into(),
         }
     }
 
@@ -228,9 +247,11 @@ mod tests {
             concat!(
                 r#"{"ok":true,"input":{"frames":250,"bytes":355049,"sha256":"ab"},"#,
                 r#""subscribers":[{"frames":250,"bytes":355049,"sha256":"ab","#,
-                r#""delay_us":{"p50":900,"p99":12345}}],"#,
-                r#""relay":{"cpu_us_per_forwarded_packet":3.5,"forwarded_packets":300,"#,
-                r#""fast_path":false}}"#
+                r#""delay_us":{"p50":900,"p99":12345},"#,
+                r#""packets_from_kernel":90,"packets_from_userspace":8}],"#,
+                r#""relay":{"cpu_us_per_forwarded_packet":3.5,"#,
+                r#""syscalls_per_forwarded_packet":0.25,"forwarded_packets":98,"#,
+                r#""fast_path":true}}"#
             )
         );
     }
@@ -248,11 +269,17 @@ mod tests {
         assert_eq!(
             cells,
             [
-                "1", "250", "355049", "equal", "0.90 ms", "12.35 ms", "98", "2.0 %"
+                "1", "250", "355049", "equal", "0.90 ms", "12.35 ms", "98", "2.0 %", "90", "8"
             ]
         );
+        assert_eq!(lines[4], "fast path: on, TCX on to-pub");
         assert_eq!(
             lines[5],
+            "relay: 98 packets forwarded, 91.8 % of them in the kernel; \
+             3.50 us CPU and 0.25 system calls each"
+        );
+        assert_eq!(
+            lines[6],
             "ok: 1 of 1 subscribers hold the input bit for bit"
         );
     }
@@ -261,8 +288,9 @@ mod tests {
     fn one_wrong_or_failed_subscriber_spoils_the_run() {
         let mut wrong = outcome();
         wrong.subscribers.push(wrong.subscribers[0].clone());
-        wrong.subscribers[1].as_mut().unwrap().media.sha256 = "cd".into();
-        wrong.subscribers.push(None);
+        let received = wrong.subscribers[1].received.as_mut().unwrap();
+        received.media.sha256 = "cd".into();
+        wrong.subscribers.push(Subscriber::default());
         assert!(!wrong.is_ok() && wrong.json().contains(r#""ok":false"#));
         let text = wrong.to_string();
         assert!(text.contains("DIFFERS") && text.contains("failed"));

@@ -1,11 +1,11 @@
-//! What the relay has done, for a line of statistics or JSON. No RFC.
+//! What the relay and its peers have done, for a line of statistics or JSON. No RFC.
 
 use core::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Sums since the start, and sizes now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Connections.
     pub peers: u64,
@@ -67,6 +67,15 @@ impl Counters {
             violations: self.violations + other.violations,
         }
     }
+}
+
+/// What a peer does here, or has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// It brings tracks.
+    pub publishes: bool,
+    /// It takes tracks.
+    pub subscribes: bool,
 }
 
 impl fmt::Display for Counters {

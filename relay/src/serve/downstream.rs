@@ -265,7 +265,7 @@ impl Relay {
         track.subscriptions.push(id);
         entry.aliases.insert(alias, id);
         entry.subscriptions.insert(track_id, id);
-        entry.tasks.insert(request, Task::Subscription(id));
+        entry.take_up(request, Task::Subscription(id));
         self.subscriptions.insert(id, subscription);
         self.timers.stop(&Timer::Linger(track_id));
         Some(id)

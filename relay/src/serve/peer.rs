@@ -4,9 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use quic_lite::wire::stream_id::StreamId;
 
+use super::{Relay, Roles};
 use crate::moqt::{Namespace, varint};
 use crate::session::{RequestId, Session};
-use crate::track::{Scope, StreamKey, SubscriptionId, TrackId};
+use crate::track::{PeerId, Scope, StreamKey, SubscriptionId, TrackId};
 
 /// A connection and its session.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) struct Peer {
     pub(super) dialed: Option<Scope>,
     /// What each request is about.
     pub(super) tasks: HashMap<RequestId, Task>,
+    pub(super) roles: Roles,
     /// Its subscriptions.
     pub(super) subscriptions: HashMap<TrackId, SubscriptionId>,
     /// Its data streams.
@@ -76,6 +78,7 @@ impl Peer {
             scope: Scope::from(&b""[..]),
             dialed,
             tasks: HashMap::new(),
+            roles: Roles::default(),
             subscriptions: HashMap::new(),
             incoming: HashMap::new(),
             outgoing: HashMap::new(),
@@ -83,6 +86,13 @@ impl Peer {
             blocked: VecDeque::new(),
             written: 0,
         }
+    }
+
+    /// From now on a request is about this.
+    pub(super) fn take_up(&mut self, request: RequestId, task: Task) {
+        self.roles.publishes |= matches!(task, Task::Upstream(_));
+        self.roles.subscribes |= matches!(task, Task::Subscription(_));
+        self.tasks.insert(request, task);
     }
 
     /// The alias for a track whose publisher calls it `wanted`: the same, or when that is taken a free
@@ -109,6 +119,15 @@ impl Peer {
             self.blocked.pop_front();
         }
         self.blocked.push_back((key, subscription));
+    }
+}
+
+impl Relay {
+    /// What a peer does here, or has done.
+    pub fn roles(&self, peer: PeerId) -> Roles {
+        self.peers
+            .get(&peer)
+            .map_or_else(Roles::default, |peer| peer.roles)
     }
 }
 

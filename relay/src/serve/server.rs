@@ -20,7 +20,7 @@ use quic_lite::io::Application;
 use quic_lite::stream::{Chunk, Streams};
 use quic_lite::tls::ClientTls;
 
-use super::{Context, Counters, Network, Relay, RelayConfig};
+use super::{Context, Counters, Network, Relay, RelayConfig, Roles};
 use crate::raw::{self, RawConfig, RawRelay};
 use crate::track::PeerId;
 
@@ -84,6 +84,17 @@ impl Server {
     /// What was done so far, and what there is now.
     pub fn counters(&self) -> Counters {
         self.relay.counters().plus(&self.raw.counters())
+    }
+
+    /// What a peer does here, or has done.
+    pub fn roles(&self, peer: PeerId) -> Roles {
+        match self.raw.role(peer) {
+            Some(role) => Roles {
+                publishes: role == raw::Role::Publisher,
+                subscribes: role == raw::Role::Subscriber,
+            },
+            None => self.relay.roles(peer),
+        }
     }
 
     /// The relay.

@@ -176,6 +176,7 @@ impl Track {
             delay_us: self.delays.summary(),
             packets,
             lost: numbers.saturating_sub(packets),
+            port: connection.path().local.port(),
         }
     }
 }

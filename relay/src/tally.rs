@@ -1,0 +1,69 @@
+//! Who was sent how much, and by whom: by userspace or by the kernel. No RFC.
+//!
+//! A connection that is over is counted on: `status` shows who is here, the last line of `--report` also
+//! who was.
+
+use std::collections::VecDeque;
+
+use quic_lite::connection::Connection;
+use quic_relay::serve::Roles;
+
+use crate::report::Subscriber;
+use crate::status::{self, Role};
+
+/// Sums over connections that have ended.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    packets_from_kernel: u64,
+    packets_from_userspace: u64,
+    subscribers: VecDeque<Subscriber>,
+}
+
+impl Tally {
+    /// A subscriber has gone.
+    pub(crate) fn add(&mut self, connection: &status::Connection) {
+        if !connection.role.takes() {
+            return;
+        }
+        self.packets_from_kernel += connection.packets_from_kernel;
+        self.packets_from_userspace += connection.packets_from_userspace;
+        if self.subscribers.len() == MAX_NAMED {
+            self.subscribers.pop_front();
+        }
+        self.subscribers.push_back(Subscriber {
+            peer: connection.peer,
+            packets_from_kernel: connection.packets_from_kernel,
+            packets_from_userspace: connection.packets_from_userspace,
+        });
+    }
+
+    /// Packets with media that the kernel has sent.
+    pub(crate) const fn by_kernel(&self) -> u64 {
+        self.packets_from_kernel
+    }
+
+    /// All packets with media.
+    pub(crate) const fn packets(&self) -> u64 {
+        self.packets_from_kernel + self.packets_from_userspace
+    }
+
+    /// The subscribers that went last.
+    pub(crate) fn subscribers(self) -> Vec<Subscriber> {
+        self.subscribers.into()
+    }
+}
+
+/// A connection as `status` shows it, as far as userspace knows it.
+pub(crate) fn connection(connection: &Connection, roles: Roles) -> status::Connection {
+    status::Connection {
+        peer: connection.path().remote,
+        role: Role::from(roles),
+        in_kernel: false,
+        reason: None,
+        packets_from_kernel: 0,
+        packets_from_userspace: connection.stats().data_packets_sent,
+    }
+}
+
+/// How many are remembered one by one.
+const MAX_NAMED: usize = 8192;
