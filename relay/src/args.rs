@@ -81,6 +81,9 @@ pub(crate) struct Client {
     /// Write events and final figures to FILE (`-`: standard output), one JSON object a line.
     #[arg(long, value_name = "FILE|-")]
     pub(crate) report: Option<PathBuf>,
+    /// Do without segmentation offload.
+    #[arg(long, hide = true)]
+    pub(crate) one_by_one: bool,
 }
 
 /// `quic-relay publish`.

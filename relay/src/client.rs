@@ -16,7 +16,7 @@ use quic_lite::config::Config;
 use quic_lite::connection::{Connection, Event};
 use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
 use quic_lite::error::ConnectionError;
-use quic_lite::io::{Application, Driver, Waker, any_port, random_seed};
+use quic_lite::io::{Application, Driver, SocketConfig, Waker, any_port, random_seed};
 use quic_lite::tls::ClientTls;
 use quic_relay::url::RelayUrl;
 
@@ -66,8 +66,12 @@ pub(crate) fn run<R: Role>(
     let (locals, remotes) = addresses(&options.url)?;
     let seed = random_seed().map_err(|error| network(&options.url, &error))?;
     let endpoint = Endpoint::new(EndpointConfig::default(), seed);
-    let mut driver =
-        Driver::bind(&locals, endpoint).map_err(|error| network(&options.url, &error))?;
+    let sockets = SocketConfig {
+        send_offload: !options.one_by_one,
+        ..SocketConfig::default()
+    };
+    let mut driver = Driver::bind_with(&locals, endpoint, &sockets)
+        .map_err(|error| network(&options.url, &error))?;
     let waker = driver.waker();
     let interrupt = Interrupt::catch(move || waker.wake())?;
     let role = begin(driver.waker())?;

@@ -27,7 +27,7 @@ use self::namespaces::Namespaces;
 use self::outcome::{Outcome, Relay, Subscriber};
 use self::process::{Launch, Message, Process, now};
 use self::usage::Usage;
-use crate::args::{Lab, Protocol};
+use crate::args::{FastPath, Lab, Protocol};
 use crate::credentials::hex;
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -90,7 +90,10 @@ impl<'a> Stage<'a> {
         };
         let namespaces = match options.loopback {
             true => None,
-            false => Some(Namespaces::create(options.loss)?),
+            false => {
+                let fast_path = options.fast_path != FastPath::Off;
+                Some(Namespaces::create(options.loss, fast_path)?)
+            }
         };
         let (sender, messages) = channel();
         Ok(Self {
@@ -192,6 +195,10 @@ impl<'a> Stage<'a> {
         let mut words = split(&words);
         if self.options.datagrams {
             words.push("--datagrams".into());
+        }
+        if self.options.loss > 0.0 && self.options.fast_path != FastPath::Off {
+            // The loss program of the publisher's device would drop whole bursts.
+            words.push("--one-by-one".into());
         }
         let input = self.input.to_str().ok_or_else(|| {
             let path = self.input.display();

@@ -314,3 +314,33 @@ fn second_lab_in_namespaces_is_refused() {
     signal(&first, Signal::SIGINT);
     ends_with(first, 130);
 }
+
+/// A counter of the relay's interface towards the publisher.
+fn arrived(what: &str) -> u64 {
+    let path = format!("/sys/class/net/to-pub/statistics/rx_{what}");
+    let output = Command::new("ip")
+        .args(["netns", "exec", "qr-relay", "cat", &path])
+        .output();
+    let count = output.map(|output| text(&output).trim().parse());
+    count.ok().and_then(Result::ok).unwrap_or(0)
+}
+
+#[test]
+fn what_the_publisher_sends_in_one_call_reaches_the_relay_as_single_packets() {
+    let _alone = alone();
+    if !has_namespaces("single packets") {
+        return;
+    }
+    let path = std::env::temp_dir().join(format!("quic-relay-lab-bursts-{}", std::process::id()));
+    fs::write(&path, vec![7; 100_000_000]).expect("the temporary directory is writable");
+    let child = started(&format!(
+        "--rate max --subscribers 3 --input {}",
+        path.display()
+    ));
+    within(Duration::from_secs(20), || arrived("bytes") > 3_000_000);
+    let (bytes, packets) = (arrived("bytes"), arrived("packets"));
+    assert!(bytes / packets < 1515, "{bytes} bytes in {packets} packets");
+    signal(&child, Signal::SIGINT);
+    ends_with(child, 130);
+    let _ = fs::remove_file(&path);
+}

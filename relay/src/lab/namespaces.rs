@@ -11,8 +11,13 @@
 //! again, with every process in them. An abstract socket says that a lab is running; the kernel
 //! takes it away with the process, so it cannot be left behind.
 //!
-//! Interfaces send one packet at a time (`gso_max_segs 1`): what the counters and the loss program
-//! see are then the packets that a wire would carry.
+//! Interfaces send one packet at a time (`gso_max_segs 1`, which has the effect of `ethtool -K DEVICE
+//! tx-udp-segmentation off`): what the counters, the loss program and the relay's kernel programs see are
+//! then the packets that a wire would carry. Nothing merges them again: a veth pair has no GRO unless told.
+//!
+//! Loss happens where packets arrive, before anybody sees them. The one exception is what the publisher
+//! sends, if the relay forwards in the kernel: its programs come before the loss program of the same
+//! device, so those packets are lost as they leave the publisher.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -44,8 +49,8 @@ pub(crate) const SUBSCRIBERS: &str = "qr-sub";
 
 impl Namespaces {
     /// Makes the network, dropping `loss` percent of the packets that arrive at either end of
-    /// either leg.
-    pub(crate) fn create(loss: f64) -> Result<Self> {
+    /// either leg. `fast_path`: the relay may forward in the kernel.
+    pub(crate) fn create(loss: f64, fast_path: bool) -> Result<Self> {
         if !nix::unistd::geteuid().is_root() {
             return Err(Failure::new(Kind::Rights, "network namespaces need root").advise(ADVICE));
         }
@@ -69,7 +74,15 @@ impl Namespaces {
         )?;
         if loss > 0.0 {
             for (namespace, device) in ENDS {
-                drop_packets(namespace, device, loss)?;
+                tc(&format!("-n {namespace} qdisc add dev {device} clsact"))?;
+            }
+            let at_relay = match fast_path {
+                true => (PUBLISHER, "pub0", "egress"),
+                false => (RELAY, "to-pub", "ingress"),
+            };
+            drop_packets(at_relay, loss)?;
+            for (namespace, device) in [ENDS[0], ENDS[2], ENDS[3]] {
+                drop_packets((namespace, device, "ingress"), loss)?;
             }
         }
         Ok(namespaces)
@@ -118,14 +131,13 @@ fn connect(a: (&str, &str, &str), b: (&str, &str, &str)) -> Result<()> {
 /// A four-instruction program of the classic BPF machine, so no compiler is needed: a random number
 /// up to the threshold drops the packet (TC_ACT_SHOT, 2), any other lets it pass (TC_ACT_OK, 0).
 /// Only IPv4 meets it: losing ARP would test patience, not recovery.
-fn drop_packets(namespace: &str, device: &str, percent: f64) -> Result<()> {
-    tc(&format!("-n {namespace} qdisc add dev {device} clsact"))?;
+fn drop_packets((namespace, device, hook): (&str, &str, &str), percent: f64) -> Result<()> {
     let program = format!(
         "4,32 0 0 {RANDOM},37 0 1 {},6 0 0 0,6 0 0 2",
         threshold(percent)
     );
     let filter =
-        format!("-n {namespace} filter add dev {device} ingress protocol ip bpf da bytecode");
+        format!("-n {namespace} filter add dev {device} {hook} protocol ip bpf da bytecode");
     let mut words: Vec<&str> = filter.split(' ').collect();
     words.push(&program);
     run("tc", &words)
