@@ -8,6 +8,7 @@ use crate::recovery::SpaceId;
 use crate::stream::{Chunk, Read, ReadChunk, StreamError, Streams};
 use crate::time::Time;
 use crate::wire::frame::ack_frequency::AckFrequency;
+use crate::wire::packet_number::PacketNumber;
 use crate::wire::stream_id::{Dir, StreamId};
 use crate::wire::varint;
 
@@ -123,6 +124,12 @@ impl Connection {
 
     /// The next datagram that came.
     pub fn receive_datagram(&mut self) -> Option<Chunk> {
+        self.receive_datagram_of().map(|(_, datagram)| datagram)
+    }
+
+    /// The next datagram that came, and the number of the packet that brought it: for an application that
+    /// shares its work with another reader of the peer's packets.
+    pub fn receive_datagram_of(&mut self) -> Option<(PacketNumber, Chunk)> {
         let datagram = self.datagrams_in.pop();
         self.datagrams_in.release();
         datagram

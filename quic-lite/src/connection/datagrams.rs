@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use crate::stream::Chunk;
 use crate::wire::frame::Datagram;
+use crate::wire::packet_number::PacketNumber;
 use crate::wire::writer::Writer;
 
 /// Why a datagram was not taken.
@@ -37,7 +38,8 @@ impl core::error::Error for DatagramError {}
 /// Datagrams that wait, oldest first.
 #[derive(Debug, Default)]
 pub struct DatagramQueue {
-    queue: VecDeque<Chunk>,
+    /// With the number of the packet that brought it; zero before it is sent.
+    queue: VecDeque<(PacketNumber, Chunk)>,
     bytes: usize,
     max_bytes: usize,
     max_count: usize,
@@ -59,18 +61,23 @@ impl DatagramQueue {
         self.queue.len() < self.max_count && self.bytes + cost(len) <= self.max_bytes
     }
 
-    /// Adds a datagram if it fits.
+    /// Adds a datagram to send if it fits.
     pub fn push(&mut self, datagram: Chunk) -> Result<(), DatagramError> {
+        self.push_from(PacketNumber::ZERO, datagram)
+    }
+
+    fn push_from(&mut self, number: PacketNumber, datagram: Chunk) -> Result<(), DatagramError> {
         if !self.has_room(datagram.len()) {
             return Err(DatagramError::Full);
         }
         self.bytes += cost(datagram.len());
-        self.queue.push_back(datagram);
+        self.queue.push_back((number, datagram));
         Ok(())
     }
 
-    /// Adds a datagram in the place of the oldest ones; returns how many had to go, itself included.
-    pub fn push_over(&mut self, datagram: Chunk) -> u64 {
+    /// Adds a datagram that packet `number` brought in the place of the oldest ones; returns how many had
+    /// to go, itself included.
+    pub fn push_over(&mut self, number: PacketNumber, datagram: Chunk) -> u64 {
         let mut dropped = 0;
         if cost(datagram.len()) > self.max_bytes {
             return 1;
@@ -78,21 +85,21 @@ impl DatagramQueue {
         while !self.has_room(datagram.len()) && self.pop().is_some() {
             dropped += 1;
         }
-        dropped + u64::from(self.push(datagram).is_err())
+        dropped + u64::from(self.push_from(number, datagram).is_err())
     }
 
-    /// Takes the next datagram.
-    pub fn pop(&mut self) -> Option<Chunk> {
-        let datagram = self.queue.pop_front()?;
+    /// Takes the next datagram, with the number of its packet.
+    pub fn pop(&mut self) -> Option<(PacketNumber, Chunk)> {
+        let (number, datagram) = self.queue.pop_front()?;
         self.bytes -= cost(datagram.len());
-        Some(datagram)
+        Some((number, datagram))
     }
 
     /// Writes DATAGRAM frames as long as they fit, and lets go of those longer than `max`, which fit no
     /// packet of this path any more. Returns how many were written and dropped.
     pub fn write_frames(&mut self, max: usize, out: &mut Writer<'_>) -> (u64, u64) {
         let (mut written, mut dropped) = (0, 0);
-        while let Some(datagram) = self.queue.front() {
+        while let Some((_, datagram)) = self.queue.front() {
             if datagram.len() > max {
                 dropped += 1;
             } else if (Datagram { data: datagram }).encode_with(true, out).is_ok() {
@@ -158,10 +165,12 @@ mod tests {
     #[test]
     fn a_flood_of_empty_datagrams_keeps_the_newest_within_bounds() {
         let mut queue = DatagramQueue::new(OVERHEAD * 10, 1 << 20);
-        let dropped: u64 = (0..100_000).map(|_| queue.push_over(chunk(0))).sum();
+        let dropped: u64 = (0..100_000)
+            .map(|_| queue.push_over(PacketNumber::ZERO, chunk(0)))
+            .sum();
         assert_eq!((queue.len(), dropped), (10, 99_990));
-        assert_eq!(queue.push_over(chunk(OVERHEAD * 20)), 1);
-        assert_eq!(queue.push_over(chunk(OVERHEAD * 9)), 10);
+        assert_eq!(queue.push_over(PacketNumber::ZERO, chunk(OVERHEAD * 20)), 1);
+        assert_eq!(queue.push_over(PacketNumber::ZERO, chunk(OVERHEAD * 9)), 10);
         assert_eq!((queue.len(), queue.bytes()), (1, OVERHEAD * 10));
     }
 
@@ -170,7 +179,7 @@ mod tests {
         let mut queue = DatagramQueue::new(1 << 20, 10);
         (0..5).for_each(|len| queue.push(chunk(len)).unwrap());
         let lengths: Vec<_> = core::iter::from_fn(|| queue.pop())
-            .map(|chunk| chunk.len())
+            .map(|(_, chunk)| chunk.len())
             .collect();
         assert_eq!(lengths, [0, 1, 2, 3, 4]);
     }

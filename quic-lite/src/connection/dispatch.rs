@@ -13,6 +13,7 @@ use crate::wire::frame::ack_frequency;
 use crate::wire::frame::close::ConnectionClose;
 use crate::wire::frame::datagram::Datagram;
 use crate::wire::frame::{Frame, frame_type};
+use crate::wire::packet_number::PacketNumber;
 
 use super::close::peer_error;
 use super::path::{PendingResponse, Response};
@@ -40,7 +41,7 @@ impl Connection {
             Frame::DataBlocked(frame) => self.streams.on_data_blocked(&frame),
             Frame::StreamDataBlocked(frame) => self.streams.on_stream_data_blocked(&frame),
             Frame::StreamsBlocked(frame) => self.streams.on_streams_blocked(&frame),
-            Frame::Datagram(frame) => self.on_datagram_frame(&frame),
+            Frame::Datagram(frame) => self.on_datagram_frame(received.number, &frame),
             Frame::NewToken(frame) => {
                 self.on_new_token(frame.token);
                 Ok(())
@@ -169,7 +170,11 @@ impl Connection {
         }
     }
 
-    fn on_datagram_frame(&mut self, frame: &Datagram<'_>) -> Result<(), TransportError> {
+    fn on_datagram_frame(
+        &mut self,
+        number: PacketNumber,
+        frame: &Datagram<'_>,
+    ) -> Result<(), TransportError> {
         let limit = self.config.max_datagram_frame_size;
         // RFC 9221 §3: the limit counts the whole frame, at least type and data; zero forbids all.
         if limit == 0 || 1 + frame.data.len() as u64 > limit {
@@ -180,7 +185,8 @@ impl Connection {
             self.events.push_back(Event::DatagramReceived);
         }
         self.stats.datagram_frames_received += 1;
-        self.stats.datagram_frames_dropped += self.datagrams_in.push_over(Chunk::from(frame.data));
+        let datagram = Chunk::from(frame.data);
+        self.stats.datagram_frames_dropped += self.datagrams_in.push_over(number, datagram);
         Ok(())
     }
 

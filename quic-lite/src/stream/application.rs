@@ -29,6 +29,11 @@ impl Streams {
         self.count_opened(dir)
     }
 
+    /// How many streams the peer has opened: all below are, too (RFC 9000 §2.1).
+    pub fn opened_by_peer(&self, dir: Dir) -> u64 {
+        self.peer[dir as usize].opened()
+    }
+
     /// Appends a copy of as much of `data` as the send buffer takes. When that is less than all, a
     /// [`StreamEvent::Writable`] follows.
     pub fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, StreamError> {

@@ -54,6 +54,10 @@ impl PeerStreams {
         }
     }
 
+    pub(super) const fn opened(&self) -> u64 {
+        self.opened
+    }
+
     /// Notes that a stream is gone.
     pub(super) fn close(&mut self) {
         self.closed += 1;
