@@ -216,7 +216,7 @@ fn frames(record: &Record, plan: &Plan, turn: &Turn) {
         let unit = &planned.unit;
         let len = unit.end.wrapping_sub(unit.data);
         let (stream, offset) = if unit.id_len == 0 {
-            (SentUnit::DATAGRAM, plan.slot)
+            (SentUnit::DATAGRAM, plan.slot | plan.track << 32)
         } else {
             (id, unit.offset)
         };

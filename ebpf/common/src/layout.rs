@@ -314,7 +314,7 @@ pub mod fate {
 pub struct SentUnit {
     /// The subscriber's stream ID; [`SentUnit::DATAGRAM`] for a DATAGRAM frame.
     pub stream: Word,
-    /// Offset in the stream.
+    /// Offset in the stream. Of a DATAGRAM frame: the publisher's slot in the low half, the track above.
     pub offset: Word,
     /// Length, and in bit 63 whether it has FIN.
     pub len: Word,
