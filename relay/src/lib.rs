@@ -6,6 +6,7 @@ pub mod forward;
 pub mod ivf;
 pub mod keyframe;
 pub mod moqt;
+pub mod offload;
 pub mod raw;
 pub mod serve;
 pub mod session;

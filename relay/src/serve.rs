@@ -10,6 +10,7 @@
 //! or fails to do changes nothing for another.
 
 mod config;
+mod connections;
 mod counters;
 mod data;
 mod deliver;
@@ -22,6 +23,7 @@ mod keep;
 mod namespaces;
 mod network;
 mod offers;
+mod offloading;
 mod peer;
 pub mod server;
 mod timers;
@@ -31,11 +33,11 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
-use core::time::Duration;
 use std::collections::HashMap;
 
 use quic_lite::Time;
 use quic_lite::stream::{Chunk, StreamEvent, Streams};
+use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::wire::stream_id::{Dir, Side};
 
 pub use config::RelayConfig;
@@ -76,6 +78,8 @@ pub struct Relay {
     next_id: u64,
     /// The scope of the peer that is being forgotten.
     closing: Option<Scope>,
+    /// The packet whose datagram is being read.
+    arriving: Option<PacketNumber>,
     /// Reused between pieces.
     sends: Vec<Send>,
 }
@@ -98,6 +102,7 @@ impl Relay {
             counters: Counters::default(),
             next_id: 0,
             closing: None,
+            arriving: None,
             sends: Vec::new(),
         }
     }
@@ -357,18 +362,6 @@ impl Relay {
         self.on_closed(cx, peer);
     }
 
-    /// Asks every peer to go elsewhere, and closes what is left after `timeout` (draft §3.5).
-    pub fn shut_down(&mut self, cx: &mut Context<'_>, timeout: Duration) {
-        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
-        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        for peer in peers {
-            self.with(cx, peer, |session, streams| {
-                session.go_away(streams, &[], millis)
-            });
-        }
-        self.timers.set(Timer::Shutdown, cx.now + timeout);
-    }
-
     /// Whether nobody is connected.
     pub fn is_empty(&self) -> bool {
         self.peers.is_empty()
@@ -408,17 +401,6 @@ impl Relay {
             .and_then(|peer| peer.session.next_timeout())
         {
             self.timers.set(Timer::Held(peer), at);
-        }
-    }
-
-    fn close_all(&mut self, cx: &mut Context<'_>) {
-        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
-        for peer in peers {
-            self.fail(
-                cx,
-                peer,
-                MoqtError::new(CloseCode::GOAWAY_TIMEOUT, "going away"),
-            );
         }
     }
 

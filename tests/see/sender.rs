@@ -55,7 +55,6 @@ impl Sender {
                 in_flight: true,
                 ecn_marked: false,
                 mtu_probe: false,
-                by_other: false,
             };
             let frame = SentFrame::NewConnectionId(number);
             self.recovery

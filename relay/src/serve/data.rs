@@ -54,6 +54,9 @@ impl Relay {
         }
         self.counters.received_streams += 1;
         self.keep_stream(track_id, header.group_id, key);
+        if let Some(offload) = cx.net.offload() {
+            offload.begin(track_id, (peer, stream));
+        }
         self.on_readable(cx, peer, stream);
     }
 
@@ -213,7 +216,8 @@ impl Relay {
         let store = &stream.store;
         for listener in &mut stream.audience {
             forward(&mut listener.route, listener.alias, store, news, &mut sends);
-            delivery.deliver(key, (stream.track, store), listener, &mut sends);
+            let of = (stream.track, stream.source, store);
+            delivery.deliver(key, of, listener, &mut sends);
         }
         stream
             .audience
@@ -242,6 +246,9 @@ impl Relay {
             let source = stream.source;
             if let Some(entry) = self.peers.get_mut(&source.0) {
                 entry.incoming.remove(&source.1);
+            }
+            if let Some(offload) = cx.net.offload() {
+                offload.end(source);
             }
             self.source_over(track, key);
         }
@@ -317,6 +324,7 @@ impl Relay {
         self.counters.received_datagrams += 1;
         self.counters.received_bytes += datagram.len() as u64;
         let location = object.location;
+        let arriving = self.arriving;
         let Some(track) = self.tracks.get_mut(&id) else {
             return;
         };
@@ -334,7 +342,8 @@ impl Relay {
             }
             let copy = with_alias(datagram, &object, subscription.alias);
             let len = copy.len() as u64;
-            if cx.net.send_datagram(subscription.peer, copy) {
+            let is_sent = Self::has_sent(arriving, cx, id, subscription.peer);
+            if is_sent || cx.net.send_datagram(subscription.peer, copy) {
                 self.counters.forwarded_datagrams += 1;
                 self.counters.forwarded_bytes += len;
             } else {

@@ -4,7 +4,7 @@ use core::mem;
 use core::time::Duration;
 use std::collections::HashMap;
 
-use quic_lite::stream::Streams;
+use quic_lite::stream::{SendState, Streams};
 use quic_lite::wire::stream_id::{Dir, StreamId};
 
 use super::counters::Counters;
@@ -34,12 +34,15 @@ pub(super) struct Delivery<'a, 'b> {
     pub(super) over: Vec<PeerId>,
 }
 
+/// A publisher's stream: its track, whose and which it is, and what it has.
+type Of<'a> = (TrackId, (PeerId, StreamId), &'a StreamStore);
+
 impl Delivery<'_, '_> {
     /// Carries out the sends for one listener.
     pub(super) fn deliver(
         &mut self,
         key: StreamKey,
-        of: (TrackId, &StreamStore),
+        of: Of<'_>,
         listener: &mut Listener,
         sends: &mut Vec<Send>,
     ) {
@@ -61,22 +64,34 @@ impl Delivery<'_, '_> {
     fn open(
         &mut self,
         key: StreamKey,
-        (track, store): (TrackId, &StreamStore),
+        (track, source, store): Of<'_>,
         listener: &mut Listener,
     ) -> bool {
-        let (Some(streams), Some(peer)) = (
-            self.cx.net.streams(listener.peer),
+        let (Some(peer), Some(subscription)) = (
             self.peers.get_mut(&listener.peer),
+            self.subscriptions.get_mut(&listener.subscription),
         ) else {
             return false;
         };
-        let Some(subscription) = self.subscriptions.get_mut(&listener.subscription) else {
+        let shift = match listener.route {
+            Route::Open { from, prefix } => (from, prefix),
+            _ => (0, 0),
+        };
+        // Each byte keeps its place, from the first on.
+        let same = shift.0 == shift.1 && shift.0 <= store.header_len();
+        let opened = match self.cx.net.offload() {
+            Some(offload) => offload.open(source, listener.peer, same),
+            None => open_stream(self.cx, listener.peer),
+        };
+        let Some(streams) = self.cx.net.streams(listener.peer) else {
             return false;
         };
-        let Some(id) = streams.open(Dir::Uni) else {
+        let Some(id) = opened else {
             peer.block(key, listener.subscription);
             return false;
         };
+        subscription.streams_opened += 1;
+        self.counters.forwarded_streams += 1;
         let header = store.header();
         let publisher = header.publisher_priority.unwrap_or(self.default_priority);
         let priority = stream_priority(
@@ -86,10 +101,10 @@ impl Delivery<'_, '_> {
             header.group_id,
         );
         let _ = streams.set_priority(id, priority);
-        let shift = match listener.route {
-            Route::Open { from, prefix } => (from, prefix),
-            _ => (0, 0),
-        };
+        if is_over(streams, id) {
+            // The kernel has sent all of it, and it has arrived or is not wanted.
+            return false;
+        }
         let source = Some((key, listener.subscription));
         peer.outgoing.insert(
             id,
@@ -101,8 +116,6 @@ impl Delivery<'_, '_> {
             },
         );
         listener.stream = Some(id);
-        subscription.streams_opened += 1;
-        self.counters.forwarded_streams += 1;
         if let Some(timeout) = subscription.timeouts.shortest() {
             let at = self.cx.now + timeout.max(MIN_TIMEOUT_CHECK);
             self.timers.set_earlier(Timer::Delivery(listener.peer), at);
@@ -189,7 +202,7 @@ impl Relay {
         };
         delivery.deliver(
             key,
-            (stream.track, &stream.store),
+            (stream.track, stream.source, &stream.store),
             &mut listener,
             &mut sends,
         );
@@ -417,6 +430,18 @@ impl Relay {
             );
         }
     }
+}
+
+fn open_stream(cx: &mut Context<'_>, peer: PeerId) -> Option<StreamId> {
+    cx.net.streams(peer)?.open(Dir::Uni)
+}
+
+/// Whether nothing more can be sent on a stream.
+fn is_over(streams: &Streams, id: StreamId) -> bool {
+    !matches!(
+        streams.send_state(id),
+        Some(SendState::Ready | SendState::Send | SendState::DataSent)
+    )
 }
 
 /// When the object began to arrive whose bytes are the next to be sent; `None` when all are sent.

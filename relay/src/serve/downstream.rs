@@ -221,6 +221,7 @@ impl Relay {
         if self.send(cx, waiting.peer, waiting.request, &ok) {
             self.answer_updates(cx, (waiting.peer, waiting.request), waiting.updates);
             self.attach(cx, subscription);
+            self.tell_served(cx, subscription);
             self.after_establishing(cx, subscription);
         }
     }
@@ -379,6 +380,9 @@ impl Relay {
         id: SubscriptionId,
     ) -> Option<Subscription> {
         let subscription = self.subscriptions.remove(&id)?;
+        if let Some(offload) = cx.net.offload() {
+            offload.unserve(subscription.track, id);
+        }
         if let Some(entry) = self.peers.get_mut(&subscription.peer) {
             entry.subscriptions.remove(&subscription.track);
             entry.aliases.remove(&subscription.alias);

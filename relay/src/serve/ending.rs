@@ -1,11 +1,12 @@
-//! How tracks end: publishers refuse, fall silent, say goodbye or vanish, or nobody cares. MOQT draft §10.11.
+//! How tracks end: publishers refuse, fall silent, say goodbye or vanish, or nobody cares; and how all
+//! sessions do. MOQT draft §3.5, §10.11.
 
 use core::time::Duration;
 
 use super::timers::Timer;
 use super::{Context, Relay};
 use crate::moqt::message::{PublishDone, RequestError};
-use crate::moqt::{DoneCode, RequestErrorCode};
+use crate::moqt::{CloseCode, DoneCode, MoqtError, RequestErrorCode};
 use crate::session::RequestId;
 use crate::track::{Done, PeerId, Track, TrackId, Upstream};
 
@@ -198,7 +199,7 @@ impl Relay {
             self.end_track(cx, id);
             return;
         }
-        track.upstream = Upstream::None;
+        self.sever(cx, id);
         self.timers.stop(&Timer::Asked(id));
         self.timers
             .set(Timer::Lost(id), cx.now + self.config.publisher_grace);
@@ -235,7 +236,7 @@ impl Relay {
         let subscriptions = track.subscriptions.clone();
         let from = track.upstream.request();
         let successor = track.successor.take();
-        track.upstream = Upstream::None;
+        self.sever(cx, id);
         for subscription in subscriptions {
             self.end_subscription(cx, subscription, Some((status, reason)));
         }
@@ -267,9 +268,7 @@ impl Relay {
         if let Some(from) = track.upstream.request() {
             self.cancel_upstream(cx, from);
         }
-        if let Some(track) = self.tracks.get_mut(&id) {
-            track.upstream = Upstream::None;
-        }
+        self.sever(cx, id);
         self.drop_if_unwanted(id);
     }
 
@@ -295,5 +294,28 @@ impl Relay {
         }
         self.timers.stop(&Timer::Linger(id));
         self.timers.stop(&Timer::Fetch(id));
+    }
+
+    /// Asks every peer to go elsewhere, and closes what is left after `timeout` (draft §3.5).
+    pub fn shut_down(&mut self, cx: &mut Context<'_>, timeout: Duration) {
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        for peer in peers {
+            self.with(cx, peer, |session, streams| {
+                session.go_away(streams, &[], millis)
+            });
+        }
+        self.timers.set(Timer::Shutdown, cx.now + timeout);
+    }
+
+    pub(super) fn close_all(&mut self, cx: &mut Context<'_>) {
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.fail(
+                cx,
+                peer,
+                MoqtError::new(CloseCode::GOAWAY_TIMEOUT, "going away"),
+            );
+        }
     }
 }

@@ -3,6 +3,7 @@
 use quic_lite::Time;
 use quic_lite::stream::{Chunk, Streams};
 
+use crate::offload::Offload;
 use crate::track::PeerId;
 
 /// Connections, by number.
@@ -18,6 +19,11 @@ pub trait Network {
 
     /// Begins a connection to the relay above.
     fn dial(&mut self, now: Time) -> Option<PeerId>;
+
+    /// Another forwarder, if there is one.
+    fn offload(&mut self) -> Option<&mut dyn Offload> {
+        None
+    }
 }
 
 /// The time and the connections, for the length of one call.

@@ -183,6 +183,7 @@ impl Relay {
         subscription.forward = parameters.forward.unwrap_or(true);
         subscription.joined_at = track.largest.filter(|_| subscription.forward);
         self.attach(cx, id);
+        self.tell_served(cx, id);
         if let Some(wish) = parameters.new_group_request {
             self.wish_group(cx, track_id, wish);
         }

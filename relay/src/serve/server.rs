@@ -9,33 +9,20 @@
 //! ```
 
 use core::time::Duration;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 use quic_lite::Time;
 use quic_lite::config::Config;
 use quic_lite::connection::Event;
 use quic_lite::endpoint::{Endpoint, Handle};
 use quic_lite::io::Application;
-use quic_lite::stream::{Chunk, Streams};
-use quic_lite::tls::ClientTls;
 
-use super::{Context, Counters, Network, Relay, RelayConfig, Roles};
+use super::connections::{Connections, Dialer};
+use super::{Context, Counters, Relay, RelayConfig, Roles};
+use crate::offload::{Forwarding, Offloader};
 use crate::raw::{self, RawConfig, RawRelay};
 use crate::track::PeerId;
 
-/// How to reach the relay above.
-#[derive(Clone, Debug)]
-pub struct Above {
-    /// Where it listens; tried in turn.
-    pub addresses: Vec<SocketAddr>,
-    /// The name its certificate is for.
-    pub server_name: String,
-    /// What it must prove, and ALPN.
-    pub tls: ClientTls,
-    /// Transport settings.
-    pub transport: Arc<Config>,
-}
+pub use super::connections::Above;
 
 /// Transport settings that suit a relay.
 pub fn transport() -> Config {
@@ -54,14 +41,9 @@ pub struct Server {
     relay: Relay,
     raw: RawRelay,
     dialer: Option<Dialer>,
+    offloader: Option<Offloader>,
     leaving: bool,
     begun: bool,
-}
-
-#[derive(Debug)]
-struct Dialer {
-    above: Above,
-    attempts: usize,
 }
 
 impl Server {
@@ -70,15 +52,37 @@ impl Server {
         if above.is_some() {
             config.upstream.get_or_insert_default();
         }
-        let dialer = above.map(|above| Dialer { above, attempts: 0 });
+        let dialer = above.map(Dialer::new);
         Self {
             relay: Relay::new(config),
             // Without its ALPNs at the endpoint, nobody ever comes to it.
             raw: RawRelay::new(RawConfig::default()),
             dialer,
+            offloader: None,
             leaving: false,
             begun: false,
         }
+    }
+
+    /// Shares the work with the kernel from now on. To be called before there are connections.
+    pub fn set_offloader(&mut self, offloader: Offloader) {
+        self.offloader = Some(offloader);
+    }
+
+    /// What decides about the kernel, if there is one.
+    pub const fn offloader(&self) -> Option<&Offloader> {
+        self.offloader.as_ref()
+    }
+
+    /// What decides about the kernel, to switch it.
+    pub const fn offloader_mut(&mut self) -> Option<&mut Offloader> {
+        self.offloader.as_mut()
+    }
+
+    /// Whether the kernel has a part in a connection.
+    pub fn forwarding(&self, peer: PeerId) -> Forwarding {
+        let offloader = self.offloader.as_ref();
+        offloader.map_or(Forwarding::OFF, |it| it.forwarding(peer))
     }
 
     /// What was done so far, and what there is now.
@@ -110,16 +114,16 @@ impl Server {
     }
 
     fn on_datagrams(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle) {
-        let next = |endpoint: &mut Endpoint| endpoint.connection_mut(handle)?.receive_datagram();
+        let next = |endpoint: &mut Endpoint| endpoint.connection_mut(handle)?.receive_datagram_of();
         let peer = PeerId(handle.0);
         let is_raw = self.raw.role(peer).is_some();
-        while let Some(datagram) = next(endpoint) {
+        while let Some((packet, datagram)) = next(endpoint) {
             match is_raw {
                 true => self.with_raw(now, endpoint, |raw, cx| {
                     raw.on_datagram(cx, peer, &datagram);
                 }),
                 false => self.with(now, endpoint, |relay, cx| {
-                    relay.on_datagram(cx, peer, datagram);
+                    relay.on_datagram_of(cx, peer, packet, datagram);
                 }),
             }
         }
@@ -147,8 +151,10 @@ impl Server {
         act: impl FnOnce(&mut RawRelay, &mut Context<'_>),
     ) {
         let mut net = Connections {
+            now,
             endpoint,
             dialer: None,
+            offloader: self.offloader.as_mut(),
         };
         act(&mut self.raw, &mut Context { now, net: &mut net });
     }
@@ -160,8 +166,10 @@ impl Server {
         act: impl FnOnce(&mut Relay, &mut Context<'_>),
     ) {
         let mut net = Connections {
+            now,
             endpoint,
             dialer: self.dialer.as_mut(),
+            offloader: self.offloader.as_mut(),
         };
         act(&mut self.relay, &mut Context { now, net: &mut net });
     }
@@ -171,6 +179,9 @@ impl Application for Server {
     fn on_event(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle, event: Event) {
         let peer = PeerId(handle.0);
         let is_raw = self.raw.role(peer).is_some();
+        if let Some(offloader) = &mut self.offloader {
+            offloader.on_event(now, endpoint, handle, &event);
+        }
         match event {
             Event::Connected => self.on_connected(now, endpoint, handle),
             Event::Stream(event) if is_raw => self.with_raw(now, endpoint, |raw, cx| {
@@ -199,61 +210,17 @@ impl Application for Server {
         if self.relay.next_timeout().is_some_and(|at| at <= now) {
             self.with(now, endpoint, |relay, cx| relay.on_timeout(cx));
         }
+        if let Some(offloader) = &mut self.offloader {
+            offloader.on_tick(now, endpoint);
+        }
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        self.relay.next_timeout()
+        let turn = self.offloader.as_ref().map(Offloader::next_timeout);
+        self.relay.next_timeout().into_iter().chain(turn).min()
     }
 
     fn is_done(&self) -> bool {
         self.leaving && self.relay.is_empty() && self.raw.is_empty()
-    }
-}
-
-/// The endpoint's connections, as the relay sees them.
-struct Connections<'a> {
-    endpoint: &'a mut Endpoint,
-    dialer: Option<&'a mut Dialer>,
-}
-
-impl Network for Connections<'_> {
-    fn streams(&mut self, peer: PeerId) -> Option<&mut Streams> {
-        // What came before the end of a connection is still read after it.
-        let connection = self.endpoint.connection_mut(Handle(peer.0))?;
-        Some(connection.streams_mut())
-    }
-
-    fn send_datagram(&mut self, peer: PeerId, datagram: Chunk) -> bool {
-        let connection = self.endpoint.connection_mut(Handle(peer.0));
-        connection.is_some_and(|connection| connection.send_datagram_chunk(datagram).is_ok())
-    }
-
-    fn close(&mut self, now: Time, peer: PeerId, code: u64, reason: &str) {
-        if let Some(connection) = self.endpoint.connection_mut(Handle(peer.0)) {
-            connection.close(now, code, reason);
-        }
-    }
-
-    fn dial(&mut self, now: Time) -> Option<PeerId> {
-        let dialer = self.dialer.as_mut()?;
-        let above = &dialer.above;
-        let address = *above
-            .addresses
-            .get(dialer.attempts % above.addresses.len().max(1))?;
-        dialer.attempts += 1;
-        let connected = self.endpoint.connect(
-            now,
-            &above.tls,
-            address,
-            &above.server_name,
-            Arc::clone(&above.transport),
-        );
-        match connected {
-            Ok(handle) => Some(PeerId(handle.0)),
-            Err(error) => {
-                log::warn!("cannot reach the relay above at {address}: {error}");
-                None
-            }
-        }
     }
 }

@@ -127,6 +127,7 @@ impl Relay {
             (true, false) => self.drop_streams(cx, id, ResetCode::CANCELLED),
             _ => self.drop_unwanted(cx, id),
         }
+        self.tell_served(cx, id);
         if let Some(wish) = parameters.new_group_request {
             self.wish_group(cx, track_id, wish);
         }

@@ -298,6 +298,7 @@ impl Relay {
             self.evict_all(id);
             self.reopen_windows(id);
         }
+        self.tell_fed(cx, id);
         self.serve_waiting(cx, id);
         self.timers.stop(&Timer::Linger(id));
         if self.tracks.get(&id).is_some_and(Track::is_unwanted) {

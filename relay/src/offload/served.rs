@@ -1,0 +1,110 @@
+//! What the offloader knows of one connection. No RFC.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use quic_lite::Time;
+use relay_ebpf_loader::layout::{Candidate, LOCAL_CID_LEN};
+
+use super::ledger::Ledger;
+use super::pads::Pads;
+use super::reason::Reason;
+use crate::track::{SubscriptionId, TrackId};
+
+/// A connection that publishes or subscribes, or did.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    /// Where it publishes from.
+    pub(super) publisher: Option<PublisherSlot>,
+    /// Where it subscribes.
+    pub(super) subscriber: Option<SubscriberSlot>,
+    /// The tracks that it feeds.
+    pub(super) feeds: BTreeSet<TrackId>,
+    /// What it takes.
+    pub(super) memberships: BTreeMap<SubscriptionId, TrackId>,
+    /// Why the kernel does not serve it now.
+    pub(super) reason: Option<Reason>,
+    /// Why it will not do so again.
+    pub(super) barred: Option<Reason>,
+    /// What it was asked about acknowledgements.
+    pub(super) acks: AckState,
+}
+
+/// What a subscriber was asked about acknowledgements, and why.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AckState {
+    /// Packets for one acknowledgement; 0: it was not asked.
+    pub(super) asked: u64,
+    /// Packets that were sent and lost when it was last looked at.
+    pub(super) sent: u64,
+    pub(super) lost: u64,
+}
+
+/// A publisher's connection in the kernel.
+#[derive(Debug)]
+pub(super) struct PublisherSlot {
+    pub(super) slot: u32,
+    pub(super) pads: Option<Pads>,
+    pub(super) use_: Use,
+    /// Our connection IDs that lead to it.
+    pub(super) cids: Vec<[u8; LOCAL_CID_LEN]>,
+    /// One more than the largest index of a stream that the relay has seen.
+    pub(super) begun: u64,
+    /// Streams that are over, whose outlets are taken as long as a program may use them.
+    pub(super) ended: Vec<u64>,
+    /// Streams that neither the relay nor the transport knew when last looked at.
+    pub(super) unknown: Vec<u64>,
+}
+
+/// A subscriber's connection in the kernel.
+#[derive(Debug)]
+pub(super) struct SubscriberSlot {
+    pub(super) slot: u32,
+    pub(super) pads: Option<Pads>,
+    pub(super) use_: Use,
+    pub(super) ledger: Arc<Ledger>,
+    /// Where its packets go.
+    pub(super) link: Candidate,
+    pub(super) trial: Trial,
+}
+
+/// When a slot was last used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Use {
+    pub(super) packets: u64,
+    pub(super) at: Time,
+}
+
+impl Use {
+    /// The slot has counted so many packets by now.
+    pub(super) fn note(&mut self, now: Time, packets: u64) {
+        if packets != self.packets || self.at == Time::ZERO {
+            *self = Self { packets, at: now };
+        }
+    }
+}
+
+/// Whether what the kernel sends arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trial {
+    /// It has not sent anything.
+    Waiting,
+    /// It has, at this time, when so many of its packets and so many of all had been acknowledged.
+    Begun {
+        at: Time,
+        acked: u64,
+        all_acked: u64,
+    },
+    /// It does.
+    Passed,
+}
+
+impl Served {
+    /// Whether nothing is left of it.
+    pub(super) fn is_unused(&self) -> bool {
+        self.feeds.is_empty()
+            && self.memberships.is_empty()
+            && self.publisher.is_none()
+            && self.subscriber.is_none()
+    }
+}
