@@ -55,6 +55,7 @@ impl Sender {
                 in_flight: true,
                 ecn_marked: false,
                 mtu_probe: false,
+                by_other: false,
             };
             let frame = SentFrame::NewConnectionId(number);
             self.recovery

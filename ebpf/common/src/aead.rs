@@ -4,8 +4,8 @@
 //! of time, or on the spot by [`pad::fill`](crate::pad::fill). What is left is exclusive or and Poly1305,
 //! and the sum that the UDP checksum needs, in one pass of sixteen bytes a turn.
 //!
-//! Whoever calls sees to it, before and after, that the pad is the packet number's. Of a text that is
-//! longer than [`PAD_BYTES`] only so much is sealed, or nothing opened.
+//! Whoever calls sees to it, before and after, that the pad is the packet number's. A text that is longer
+//! than [`PAD_BYTES`] is neither sealed nor opened.
 
 use core::hint::black_box;
 
@@ -21,7 +21,9 @@ use crate::word::Word;
 /// The sum is that of ciphertext and tag, as if they stood at an even place.
 #[inline(never)]
 pub fn seal(pad: &Pad, header: &ShortHeader, plain: &Text, len: u64, out: &mut Text) -> Sum {
-    let len = len.min(LONGEST);
+    if len > LONGEST {
+        return Sum::ZERO;
+    }
     let r = multiplier(pad);
     let state = crypt::<true>(pad, State::new(&r, header), plain, len, out);
     let (low, high) = state.tag(pad, header, len);
@@ -297,10 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_not_opened() {
+    fn what_is_too_long_is_neither_sealed_nor_opened() {
         let full = pad(LONGEST);
         let (mut sealed, mut opened) = (text(1), text(2));
         seal(&full, &header(0), &text(0), LONGEST + 1, &mut sealed);
+        assert_eq!(sealed, text(1));
+        seal(&full, &header(0), &text(0), LONGEST, &mut sealed);
         assert!(open(&full, &header(0), &sealed, LONGEST, &mut opened));
         assert!(!open(&full, &header(0), &sealed, LONGEST + 1, &mut opened));
     }
