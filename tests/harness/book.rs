@@ -30,5 +30,7 @@ pub mod event_loop {}
 pub mod moqt {}
 #[doc = include_str!("../../doc/14-fan-out-and-cache.md")]
 pub mod fan_out {}
+#[doc = include_str!("../../doc/15-the-kernel-path.md")]
+pub mod kernel {}
 #[doc = include_str!("../../doc/design.md")]
 pub mod design {}

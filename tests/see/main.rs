@@ -5,6 +5,7 @@
 mod closing;
 mod fanout;
 mod handshake;
+mod kernel;
 mod keys;
 mod loss;
 mod migration;
@@ -69,5 +70,10 @@ const SCENES: &[Scene] = &[
         "fanout",
         "chapter 14: one stream to three subscribers",
         fanout::play,
+    ),
+    (
+        "kernel",
+        "chapter 15: one packet through the kernel programs",
+        kernel::play,
     ),
 ];
