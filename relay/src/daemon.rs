@@ -90,9 +90,10 @@ struct Daemon {
 
 impl Daemon {
     fn connection(&self, endpoint: &Endpoint, handle: Handle) -> Option<status::Connection> {
-        let roles = self.server.roles(PeerId(handle.0));
+        let peer = PeerId(handle.0);
+        let (roles, forwarding) = (self.server.roles(peer), self.server.forwarding(peer));
         let connection = endpoint.connection(handle)?;
-        Some(tally::connection(connection, roles))
+        Some(tally::connection(connection, roles, &forwarding))
     }
 
     fn status(&self, endpoint: &Endpoint) -> Status {

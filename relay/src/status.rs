@@ -76,12 +76,14 @@ pub(crate) struct Connection {
     pub(crate) role: Role,
     /// Whether the kernel takes part in it.
     pub(crate) in_kernel: bool,
-    /// Why not; or why it did not the last time that it did not.
+    /// Why not.
     pub(crate) reason: Option<String>,
-    /// Media packets that the kernel sent to it, or forwarded from it.
+    /// Packets with media that the kernel sent to it.
     pub(crate) packets_from_kernel: u64,
-    /// Packets with streams or datagrams that userspace sent to it.
+    /// Packets with media that userspace sent to it.
     pub(crate) packets_from_userspace: u64,
+    /// Packets of it that the kernel forwarded to somebody.
+    pub(crate) packets_forwarded: u64,
 }
 
 /// What a peer does here.
@@ -201,6 +203,7 @@ impl fmt::Display for Status {
                 path.to_owned(),
                 connection.packets_from_kernel.to_string(),
                 connection.packets_from_userspace.to_string(),
+                connection.packets_forwarded.to_string(),
                 connection.reason.clone().unwrap_or_default(),
             ]
         });
@@ -212,12 +215,13 @@ impl fmt::Display for Status {
     }
 }
 
-const COLUMNS: [&str; 6] = [
+const COLUMNS: [&str; 7] = [
     "peer",
     "role",
     "path",
     "from kernel",
     "from userspace",
+    "forwarded",
     "reason",
 ];
 const WORDS: [&str; 4] = ["peer", "role", "path", "reason"];
@@ -235,6 +239,7 @@ mod tests {
             reason: None,
             packets_from_kernel: 5,
             packets_from_userspace: 12,
+            packets_forwarded: 0,
         };
         let publisher = Connection {
             peer: "10.71.1.2:40001".parse().unwrap(),
@@ -243,6 +248,7 @@ mod tests {
             reason: Some("cipher-not-chacha20".into()),
             packets_from_kernel: 0,
             packets_from_userspace: 3,
+            packets_forwarded: 0,
         };
         Status {
             version: "0.1.0".into(),
@@ -281,7 +287,7 @@ mod tests {
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
-        let cells = ["10.71.2.2:40000", "subscriber", "kernel", "5", "12"];
+        let cells = ["10.71.2.2:40000", "subscriber", "kernel", "5", "12", "0"];
         assert_eq!(words(lines[6]), cells);
         assert!(lines[7].ends_with("cipher-not-chacha20"), "{text}");
     }

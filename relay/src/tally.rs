@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use quic_lite::connection::Connection;
+use quic_relay::offload::Forwarding;
 use quic_relay::serve::Roles;
 
 use crate::report::Subscriber;
@@ -53,15 +54,21 @@ impl Tally {
     }
 }
 
-/// A connection as `status` shows it, as far as userspace knows it.
-pub(crate) fn connection(connection: &Connection, roles: Roles) -> status::Connection {
+/// A connection as `status` shows it.
+pub(crate) fn connection(
+    connection: &Connection,
+    roles: Roles,
+    forwarding: &Forwarding,
+) -> status::Connection {
+    let stats = connection.stats();
     status::Connection {
         peer: connection.path().remote,
         role: Role::from(roles),
-        in_kernel: false,
-        reason: None,
-        packets_from_kernel: 0,
-        packets_from_userspace: connection.stats().data_packets_sent,
+        in_kernel: forwarding.reason.is_none(),
+        reason: forwarding.reason.map(|reason| reason.name().to_owned()),
+        packets_from_kernel: stats.other_packets_sent,
+        packets_from_userspace: stats.data_packets_sent,
+        packets_forwarded: forwarding.packets_forwarded,
     }
 }
 
