@@ -37,6 +37,7 @@ pub mod scratch;
 pub mod short_header;
 pub mod tables;
 pub mod text;
+pub mod trial;
 pub mod turn;
 pub mod verdict;
 pub mod word;
