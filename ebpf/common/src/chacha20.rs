@@ -13,8 +13,9 @@ const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]
 /// `first` is the counter (low half) and the first word of the nonce; `last` the nonce's other two words.
 #[inline(never)]
 pub fn block(key: &[Word; 4], first: u64, last: u64, out: &[Word; 8]) {
+    let end = State::new(key, first, last).rounds();
+    // Made anew: on BPF the stack would have to hold it all the time.
     let start = State::new(key, first, last);
-    let end = start.rounds();
     let rows = [
         (start.a, end.a),
         (start.b, end.b),
