@@ -15,10 +15,12 @@
 //! - Nothing else is carried: bidirectional streams, and streams of subscribers, are stopped with
 //!   [`code::NOT_CARRIED`], which also shows a subscriber that it is known; its datagrams are dropped.
 //!
-//! [`RawRelay`] is sans-IO and acts through a [`Network`](crate::serve::Network), as the MOQT relay does.
+//! [`RawRelay`] is sans-IO and acts through a [`Network`](crate::serve::Network), as the MOQT relay does;
+//! what it tells another forwarder, such as the kernel, is in `raw/offloading.rs`.
 //! Promise: no peer can make it panic or hold more than [`RawConfig`] allows.
 
 mod backlog;
+mod offloading;
 mod stream;
 
 #[cfg(test)]
@@ -27,11 +29,13 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 
 use quic_lite::stream::{Chunk, ReadChunk, StreamEvent};
+use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::wire::stream_id::{Dir, StreamId};
 
 use crate::serve::{Context, Counters};
 use crate::track::{PeerId, StreamKey};
 use backlog::Subscriber;
+use offloading::{Opened, end, has_sent, open, tell_begun};
 use stream::Stream;
 
 /// The ALPN of a publisher.
@@ -101,15 +105,23 @@ impl Default for RawConfig {
 #[derive(Debug)]
 pub struct RawRelay {
     config: RawConfig,
-    /// The streams of each publisher that are not over.
-    publishers: HashMap<PeerId, BTreeMap<StreamId, StreamKey>>,
+    publishers: HashMap<PeerId, Publisher>,
     subscribers: HashMap<PeerId, Subscriber>,
     /// Those that are not over, and those that somebody waits for; oldest first.
     streams: BTreeMap<StreamKey, Stream>,
-    next_key: u64,
+    next_id: u64,
     /// What it costs to keep bytes in `streams`.
     kept: u64,
     counters: Counters,
+}
+
+/// A publisher.
+#[derive(Debug)]
+struct Publisher {
+    /// Its number, for another forwarder.
+    number: u64,
+    /// Its streams that are not over.
+    streams: BTreeMap<StreamId, StreamKey>,
 }
 
 impl RawRelay {
@@ -120,7 +132,7 @@ impl RawRelay {
             publishers: HashMap::new(),
             subscribers: HashMap::new(),
             streams: BTreeMap::new(),
-            next_key: 0,
+            next_id: 0,
             kept: 0,
             counters: Counters::default(),
         }
@@ -154,14 +166,27 @@ impl RawRelay {
 
     /// A connection is established.
     pub fn on_connected(&mut self, cx: &mut Context<'_>, peer: PeerId, role: Role) {
+        let number = self.new_id();
         match role {
             Role::Publisher if self.publishers.len() >= self.config.max_publishers => {
                 cx.net
                     .close(cx.now, peer, code::TOO_MANY, "too many publishers");
             }
-            Role::Publisher => drop(self.publishers.insert(peer, BTreeMap::new())),
-            Role::Subscriber => drop(self.subscribers.insert(peer, Subscriber::default())),
+            Role::Publisher => {
+                let streams = BTreeMap::new();
+                self.publishers.insert(peer, Publisher { number, streams });
+                self.tell_publisher(cx, peer);
+            }
+            Role::Subscriber => {
+                self.subscribers.insert(peer, Subscriber::new(number));
+                self.tell_subscriber(cx, peer);
+            }
         }
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
     }
 
     /// Something happened to a stream of a connection.
@@ -182,16 +207,22 @@ impl RawRelay {
         }
     }
 
-    /// A datagram came.
-    pub fn on_datagram(&mut self, cx: &mut Context<'_>, peer: PeerId, datagram: &Chunk) {
-        if self.role(peer) != Some(Role::Publisher) {
+    /// A datagram came in this packet.
+    pub fn on_datagram(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: PeerId,
+        (packet, datagram): (PacketNumber, &Chunk),
+    ) {
+        let Some(publisher) = self.publishers.get(&peer) else {
             return;
-        }
+        };
         let len = datagram.len() as u64;
         self.counters.received_datagrams += 1;
         self.counters.received_bytes += len;
         for subscriber in self.subscribers.keys() {
-            if cx.net.send_datagram(*subscriber, datagram.clone()) {
+            let is_sent = has_sent(cx, publisher, packet, *subscriber);
+            if is_sent || cx.net.send_datagram(*subscriber, datagram.clone()) {
                 self.counters.forwarded_datagrams += 1;
                 self.counters.forwarded_bytes += len;
             } else {
@@ -202,8 +233,9 @@ impl RawRelay {
 
     /// A connection is over.
     pub fn on_closed(&mut self, cx: &mut Context<'_>, peer: PeerId) {
-        if let Some(streams) = self.publishers.remove(&peer) {
-            for key in streams.into_values() {
+        self.untell(cx, peer);
+        if let Some(publisher) = self.publishers.remove(&peer) {
+            for key in publisher.streams.into_values() {
                 self.on_reset(cx, key, code::PUBLISHER_GONE);
             }
         }
@@ -235,7 +267,7 @@ impl RawRelay {
         let known = self
             .publishers
             .get(&peer)
-            .and_then(|streams| streams.get(&id));
+            .and_then(|publisher| publisher.streams.get(&id));
         let key = match known {
             Some(key) => *key,
             None if is_there(cx, peer, id) => self.begin(cx, peer, id),
@@ -267,6 +299,7 @@ impl RawRelay {
         }
         if is_over {
             self.forget_source(peer, id);
+            end(cx, (peer, id));
             if let Some(stream) = self.streams.get_mut(&key) {
                 stream.is_over = true;
             }
@@ -276,31 +309,25 @@ impl RawRelay {
 
     /// The first bytes of a stream: each subscriber gets one for it, now or when it may.
     fn begin(&mut self, cx: &mut Context<'_>, peer: PeerId, id: StreamId) -> StreamKey {
-        self.next_key += 1;
-        let key = StreamKey(self.next_key);
-        if let Some(streams) = self.publishers.get_mut(&peer) {
-            streams.insert(id, key);
+        let key = StreamKey(self.new_id());
+        let mut stream = Stream::new((peer, id));
+        if let Some(publisher) = self.publishers.get_mut(&peer) {
+            publisher.streams.insert(id, key);
+            tell_begun(cx, publisher, stream.source);
         }
-        let mut stream = Stream::default();
         let mut given_up = Vec::new();
         for (to, subscriber) in &mut self.subscribers {
-            let opened = match subscriber.has_blocked() {
-                false => cx.net.streams(*to).and_then(|it| it.open(Dir::Uni)),
-                true => None,
-            };
-            match opened {
-                Some(id) => {
+            match open(cx, stream.source, *to, subscriber.has_blocked()) {
+                Opened::Now(id) => {
                     subscriber.opened(id, key);
                     stream.listeners.push((*to, id));
                     self.counters.forwarded_streams += 1;
                 }
-                None => {
+                Opened::Over => self.counters.forwarded_streams += 1,
+                Opened::Not => {
                     stream.waiting.push(*to);
-                    given_up.extend(
-                        subscriber
-                            .block(key, self.config.max_blocked)
-                            .map(|old| (*to, old)),
-                    );
+                    let old = subscriber.block(key, self.config.max_blocked);
+                    given_up.extend(old.map(|old| (*to, old)));
                 }
             }
         }
@@ -313,8 +340,8 @@ impl RawRelay {
     }
 
     fn forget_source(&mut self, peer: PeerId, id: StreamId) {
-        if let Some(streams) = self.publishers.get_mut(&peer) {
-            streams.remove(&id);
+        if let Some(publisher) = self.publishers.get_mut(&peer) {
+            publisher.streams.remove(&id);
         }
     }
 
@@ -369,6 +396,7 @@ impl RawRelay {
             return;
         };
         self.kept -= stream.kept();
+        end(cx, stream.source);
         for (peer, id) in stream.listeners {
             if let Some(streams) = cx.net.streams(peer) {
                 let _ = streams.reset(id, code);

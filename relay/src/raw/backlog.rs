@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use quic_lite::wire::stream_id::{Dir, StreamId};
+use quic_lite::wire::stream_id::StreamId;
 
+use super::offloading::{Opened, open};
+use super::stream::Stream;
 use super::{RawRelay, code};
 use crate::serve::Context;
 use crate::track::{PeerId, StreamKey};
@@ -11,6 +13,8 @@ use crate::track::{PeerId, StreamKey};
 /// A subscriber.
 #[derive(Debug, Default)]
 pub(super) struct Subscriber {
+    /// Its number, for another forwarder.
+    pub(super) number: u64,
     /// Our streams to it that are not acknowledged to the end, oldest first.
     outgoing: BTreeMap<StreamId, StreamKey>,
     /// Streams that wait for its credit, oldest first.
@@ -20,6 +24,13 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
+    pub(super) fn new(number: u64) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn has_blocked(&self) -> bool {
         !self.blocked.is_empty()
     }
@@ -76,19 +87,23 @@ impl RawRelay {
         while let Some(subscriber) = self.subscribers.get_mut(&peer)
             && let Some(key) = subscriber.blocked.front().copied()
         {
-            let waits = |stream: &super::Stream| stream.waiting.contains(&peer);
-            if !self.streams.get(&key).is_some_and(waits) {
+            let waits = |stream: &&mut Stream| stream.waiting.contains(&peer);
+            let Some(stream) = self.streams.get_mut(&key).filter(waits) else {
                 subscriber.blocked.pop_front();
                 continue;
-            }
-            // A refusal is what makes the transport tell of new credit.
-            let Some(id) = cx.net.streams(peer).and_then(|it| it.open(Dir::Uni)) else {
-                return;
             };
+            // A refusal is what makes the transport tell of new credit.
+            let opened = open(cx, stream.source, peer, false);
+            if matches!(opened, Opened::Not) {
+                return;
+            }
             subscriber.blocked.pop_front();
-            subscriber.opened(id, key);
+            stream.stop_waiting(peer);
             self.counters.forwarded_streams += 1;
-            self.replay(cx, key, (peer, id));
+            if let Opened::Now(id) = opened {
+                subscriber.opened(id, key);
+                self.replay(cx, key, (peer, id));
+            }
             self.settle(key);
         }
     }
@@ -108,7 +123,6 @@ impl RawRelay {
         if let Some(size) = stream.final_size {
             let _ = streams.finish_at(to.1, size);
         }
-        stream.stop_waiting(to.0);
         stream.listeners.push(to);
     }
 

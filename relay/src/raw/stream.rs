@@ -9,8 +9,10 @@ use crate::track::PeerId;
 const PIECE_COST: u64 = 96;
 
 /// A publisher's stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Stream {
+    /// Whose and which it is.
+    pub(super) source: (PeerId, StreamId),
     /// Subscribers and their streams for it.
     pub(super) listeners: Vec<(PeerId, StreamId)>,
     /// Subscribers without stream credit for it.
@@ -25,6 +27,19 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// A stream that begins.
+    pub(super) const fn new(source: (PeerId, StreamId)) -> Self {
+        Self {
+            source,
+            listeners: Vec::new(),
+            waiting: Vec::new(),
+            pieces: Vec::new(),
+            kept: 0,
+            final_size: None,
+            is_over: false,
+        }
+    }
+
     /// Keeps bytes for those who wait; what that costs.
     pub(super) fn keep(&mut self, offset: u64, chunk: Chunk) -> u64 {
         let cost = chunk.len() as u64 + PIECE_COST;

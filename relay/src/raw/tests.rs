@@ -1,13 +1,16 @@
 //! Publishers and subscribers with in-memory streams around a raw relay.
 
 mod chaos;
+mod other;
 mod world;
 
 use quic_lite::stream::Chunk;
+use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::wire::stream_id::{Dir, Side, StreamId};
 
 use super::{RawConfig, RawRelay, Role, code};
 use crate::session::pipe::{deliver_packet, transfer, write};
+use other::Other;
 use world::{Got, World};
 
 fn whole(bytes: &[u8]) -> Got {
@@ -211,9 +214,9 @@ fn datagrams_of_publishers_go_to_all_subscribers_and_those_of_subscribers_nowher
     let mut world = World::new(RawConfig::default());
     let (a, b) = (world.subscriber(), world.subscriber());
     let publisher = world.publisher();
-    let datagram = Chunk::from(b"now".as_slice());
-    world.act(|relay, cx| relay.on_datagram(cx, publisher, &datagram));
-    world.act(|relay, cx| relay.on_datagram(cx, a, &datagram));
+    let (number, datagram) = (PacketNumber::ZERO, Chunk::from(b"now".as_slice()));
+    world.act(|relay, cx| relay.on_datagram(cx, publisher, (number, &datagram)));
+    world.act(|relay, cx| relay.on_datagram(cx, a, (number, &datagram)));
     for peer in [a, b] {
         assert_eq!(world.ends.datagrams[&peer].len(), 1);
         assert_eq!(world.ends.datagrams[&peer][0], datagram);
@@ -254,4 +257,37 @@ fn publishers_are_limited_and_all_are_sent_away_at_the_end() {
     assert_eq!(world.ends.closed[&one], code::NONE);
     assert_eq!(world.ends.closed[&a], code::NONE);
     assert!(world.relay.is_empty());
+}
+
+#[test]
+fn what_another_forwarder_has_done_is_not_done_again() {
+    let mut world = World::new(RawConfig::default());
+    world.ends.other = Some(Other::default());
+    let (a, publisher, b) = (world.subscriber(), world.publisher(), world.subscriber());
+    let other = world.ends.other.as_mut().expect("just set");
+    assert_eq!((other.fed.len(), other.members.len()), (1, 2));
+
+    let (number, datagram) = (PacketNumber::ZERO, Chunk::from(b"now".as_slice()));
+    other.sent.insert((number, a));
+    world.act(|relay, cx| relay.on_datagram(cx, publisher, (number, &datagram)));
+    assert!(!world.ends.datagrams.contains_key(&a));
+    assert_eq!(world.ends.datagrams[&b].len(), 1);
+    assert_eq!(world.relay.counters().forwarded_datagrams, 2);
+
+    let streams = world.ends.streams.get_mut(&a).expect("connected");
+    let theirs = streams.open(Dir::Uni).expect("credit");
+    let source = (publisher, world.begin(publisher, b"stream"));
+    let other = world.ends.other.as_mut().expect("still there");
+    other.opened.insert((source, a), theirs);
+    world.settle();
+    world.at(publisher).finish(source.1).expect("open");
+    world.settle();
+    assert_eq!(world.got(a, 0), whole(b"stream"));
+    assert_eq!(world.got(b, 0), whole(b"stream"));
+    world.is_clean();
+
+    world.disconnect(b);
+    world.disconnect(publisher);
+    let other = world.ends.other.as_ref().expect("still there");
+    assert_eq!((other.fed.len(), other.members.len()), (0, 0));
 }

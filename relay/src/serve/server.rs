@@ -120,7 +120,7 @@ impl Server {
         while let Some((packet, datagram)) = next(endpoint) {
             match is_raw {
                 true => self.with_raw(now, endpoint, |raw, cx| {
-                    raw.on_datagram(cx, peer, &datagram);
+                    raw.on_datagram(cx, peer, (packet, &datagram));
                 }),
                 false => self.with(now, endpoint, |relay, cx| {
                     relay.on_datagram_of(cx, peer, packet, datagram);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use quic_lite::wire::stream_id::{Dir, Side, StreamId};
 
+use super::other::Other;
 use super::world::World;
 use crate::raw::{RawConfig, Role};
 use crate::session::pipe::{deliver_packet, write};
@@ -45,9 +46,11 @@ impl Chaos {
             max_blocked: 6,
             max_publishers: 3,
         };
+        let mut world = World::new(config);
+        world.ends.other = seed.is_multiple_of(2).then(Other::default);
         Self {
             dice: Dice(seed),
-            world: World::new(config),
+            world,
             publishers: Vec::new(),
             subscribers: Vec::new(),
             open: Vec::new(),
@@ -174,6 +177,9 @@ impl Chaos {
         }
         self.world.is_clean();
         assert!(self.world.relay.is_empty());
+        if let Some(other) = &self.world.ends.other {
+            assert!(other.fed.is_empty() && other.members.is_empty());
+        }
     }
 }
 

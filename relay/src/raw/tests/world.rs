@@ -7,6 +7,8 @@ use quic_lite::stream::{Chunk, ReadChunk, StreamConfig, StreamEvent, Streams};
 use quic_lite::wire::stream_id::{Dir, Side, StreamId};
 use quic_lite::wire::transport_parameters::TransportParameters;
 
+use super::other::Other;
+use crate::offload::Offload;
 use crate::raw::{RawConfig, RawRelay, Role};
 use crate::serve::{Context, Network};
 use crate::session::pipe::transfer;
@@ -18,6 +20,7 @@ pub(super) struct Ends {
     pub(super) streams: HashMap<PeerId, Streams>,
     pub(super) datagrams: HashMap<PeerId, Vec<Chunk>>,
     pub(super) closed: HashMap<PeerId, u64>,
+    pub(super) other: Option<Other>,
 }
 
 impl Network for Ends {
@@ -36,6 +39,13 @@ impl Network for Ends {
 
     fn dial(&mut self, _: Time) -> Option<PeerId> {
         None
+    }
+
+    fn offload(&mut self) -> Option<&mut dyn Offload> {
+        match self.other {
+            Some(_) => Some(self),
+            None => None,
+        }
     }
 }
 
@@ -204,5 +214,8 @@ impl World {
     pub(super) fn is_clean(&self) {
         assert!(self.relay.streams.is_empty(), "{:?}", self.relay.streams);
         assert_eq!(self.relay.kept, 0);
+        if let Some(other) = &self.ends.other {
+            assert!(other.begun.is_empty(), "{:?}", other.begun);
+        }
     }
 }
