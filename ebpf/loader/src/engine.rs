@@ -40,3 +40,33 @@ pub trait Engine: fmt::Debug + Send {
     /// How often the programs took which decision since they were loaded.
     fn counters(&self) -> Vec<(Reason, u64)>;
 }
+
+impl<E: Engine + Sync> Engine for Arc<E> {
+    fn memory(&self) -> &Arc<Memory> {
+        (**self).memory()
+    }
+
+    fn set_cid(&self, cid: [u8; LOCAL_CID_LEN], slot: u32) -> io::Result<()> {
+        (**self).set_cid(cid, slot)
+    }
+
+    fn remove_cid(&self, cid: [u8; LOCAL_CID_LEN]) {
+        (**self).remove_cid(cid);
+    }
+
+    fn set_alias(&self, key: AliasKey, track: u32) -> io::Result<()> {
+        (**self).set_alias(key, track)
+    }
+
+    fn remove_alias(&self, key: AliasKey) {
+        (**self).remove_alias(key);
+    }
+
+    fn candidate(&self, flow: &Flow) -> Option<Candidate> {
+        (**self).candidate(flow)
+    }
+
+    fn counters(&self) -> Vec<(Reason, u64)> {
+        (**self).counters()
+    }
+}

@@ -1,0 +1,16 @@
+//! The relay with a kernel beside it: whoever sends, subscribers get every byte once and in time. RFC 9000,
+//! RFC 9001, RFC 9002; MOQT draft-18.
+//!
+//! The kernel is the stand-in that runs the programs' own code on the heap; nothing here needs rights.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "offload/basic.rs"]
+mod basic;
+#[path = "offload/changes.rs"]
+mod changes;
+#[path = "offload/client.rs"]
+mod client;
+#[path = "offload/media.rs"]
+mod media;
+#[path = "offload/world.rs"]
+mod world;

@@ -1,0 +1,306 @@
+//! Whatever happens to connections and to the kernel while it forwards. RFC 9000 §9, §10; RFC 9001 §6.
+
+use std::time::Duration;
+
+use integration::for_each_seed;
+use quic_relay::offload::Reason;
+
+use super::client::{Name, Part};
+use super::media::{AUDIO, VIDEO, check, publish, publisher, subscriber};
+use super::world::{Settings, World};
+
+#[test]
+fn a_full_table_leaves_the_others_to_userspace() {
+    let settings = Settings {
+        slots: 3,
+        ..Settings::new(1)
+    };
+    let mut world = World::new(settings);
+    world.join(publisher());
+    let subscribers: Vec<usize> = (0..4).map(|_| world.join(subscriber())).collect();
+    for group in 0..5 {
+        publish(&mut world, "video", group, 30, 300);
+    }
+    world.run(Duration::from_secs(1));
+    let reasons: Vec<_> = subscribers.iter().map(|it| world.reason(*it)).collect();
+    let full = Some(Reason::MapFull);
+    assert_eq!(reasons, [None, None, full, full]);
+    for place in &subscribers {
+        check(&world.clients[*place], VIDEO, 0..5, 30, 300);
+    }
+    // A slot that becomes free is used by somebody else.
+    let now = world.now;
+    world.clients[subscribers[0]].close(now);
+    world.run(Duration::from_secs(3));
+    for group in 5..8 {
+        publish(&mut world, "video", group, 30, 300);
+    }
+    world.run(Duration::from_secs(1));
+    let reasons = subscribers[1..].iter().map(|it| world.reason(*it));
+    assert_eq!(reasons.filter(Option::is_none).count(), 2);
+    for place in &subscribers[1..] {
+        check(&world.clients[*place], VIDEO, 0..8, 30, 300);
+    }
+}
+
+#[test]
+fn a_late_joiner_begins_in_userspace_and_moves_to_the_kernel() {
+    for_each_seed(3, |seed| {
+        let mut world = World::new(Settings::new(seed));
+        world.join(publisher());
+        world.join(subscriber());
+        let stream = world.clients[0].begin("video", 0).unwrap();
+        let write = |world: &mut World, id: u64| {
+            let bytes = super::media::payload("video", 0, id, 300);
+            world.clients[0].write(stream, &bytes);
+            world.run(Duration::from_millis(1));
+        };
+        (0..20).for_each(|id| write(&mut world, id));
+        let late = world.join(subscriber());
+        (20..40).for_each(|id| write(&mut world, id));
+        world.clients[0].finish(stream);
+        world.run(Duration::from_millis(100));
+        let (before, _) = world.packets(late);
+        for group in 1..4 {
+            publish(&mut world, "video", group, 40, 300);
+        }
+        world.run(Duration::from_secs(1));
+        check(&world.clients[late], VIDEO, 0..4, 40, 300);
+        let (kernel, _) = world.packets(late);
+        assert!(kernel >= before + 100, "{kernel} after {before}");
+    });
+}
+
+#[test]
+fn keys_may_change_on_all_sides_at_any_time() {
+    for_each_seed(4, |seed| {
+        let mut world = World::new(Settings::new(seed).with_loss(seed % 3, 3));
+        world.join(publisher());
+        let subscribers: Vec<usize> = (0..2).map(|_| world.join(subscriber())).collect();
+        let (mut updates, mut from_kernel) = (0, 0);
+        for group in 0..60 {
+            publish(&mut world, "video", group, 20, 300);
+            let place = world.random(3) as usize;
+            let updated = match world.random(2) {
+                0 => world.clients[place]
+                    .connection()
+                    .unwrap()
+                    .force_key_update(),
+                _ => world.served(place).unwrap().1.force_key_update(),
+            };
+            updates += u32::from(updated);
+        }
+        world.run(Duration::from_secs(3));
+        for place in subscribers {
+            check(&world.clients[place], VIDEO, 0..60, 20, 300);
+            from_kernel += world.packets(place).0;
+        }
+        println!("{seed}: {updates} updates, {from_kernel} packets from the kernel");
+        assert!(
+            updates >= 10 && from_kernel > 1000,
+            "{updates} {from_kernel}"
+        );
+    });
+}
+
+#[test]
+fn aliases_that_collide_are_changed_in_place() {
+    for_each_seed(2, |seed| {
+        let mut world = World::new(Settings::new(seed));
+        world.join(publisher());
+        let other = world.join(Part::Publish("live/b", vec![("video", 1)]));
+        let second: Name = ("live/b", "video");
+        let place = world.join(Part::Subscribe(vec![(VIDEO, 128), (second, 128)]));
+        for group in 0..6 {
+            publish(&mut world, "video", group, 20, 300);
+            let stream = world.clients[other].begin("video", group).unwrap();
+            for id in 0..20 {
+                let bytes = super::media::payload("video", group, id, 300);
+                world.clients[other].write(stream, &bytes);
+                world.run(Duration::from_millis(1));
+            }
+            world.clients[other].finish(stream);
+        }
+        world.run(Duration::from_secs(1));
+        let client = &world.clients[place];
+        check(client, VIDEO, 0..6, 20, 300);
+        check(client, second, 0..6, 20, 300);
+        let alias = |name: Name| {
+            let mut streams = client.streams.iter();
+            let found = streams.find(|((track, _), _)| *track == name);
+            found.unwrap().1.alias
+        };
+        assert_ne!(alias(VIDEO), alias(second));
+        let (kernel, userspace) = world.packets(place);
+        assert!(kernel > 180, "{kernel} {userspace}");
+    });
+}
+
+#[test]
+fn a_subscriber_that_moves_is_found_again() {
+    for_each_seed(3, |seed| {
+        let mut world = World::new(Settings::new(seed));
+        world.join(publisher());
+        let place = world.join(subscriber());
+        for group in 0..4 {
+            publish(&mut world, "video", group, 30, 300);
+        }
+        let (before, _) = world.packets(place);
+        world.clients[place].address.set_port(9000 + seed as u16);
+        for group in 4..12 {
+            publish(&mut world, "video", group, 30, 300);
+        }
+        world.run(Duration::from_secs(2));
+        check(&world.clients[place], VIDEO, 0..12, 30, 300);
+        let (kernel, userspace) = world.packets(place);
+        println!("{seed}: {before} before, {kernel} from the kernel, {userspace} from userspace");
+        assert!(kernel > before + 100, "{kernel} after {before}");
+        assert_eq!(world.reason(place), None);
+    });
+}
+
+#[test]
+fn a_relay_that_stands_still_lets_nothing_be_forwarded_for_long() {
+    let mut world = World::new(Settings::new(1));
+    world.join(publisher());
+    let place = world.join(subscriber());
+    publish(&mut world, "video", 0, 30, 300);
+    world.run(Duration::from_millis(100));
+    world.is_stopped = true;
+    publish(&mut world, "video", 1, 600, 300);
+    let copies = world.copies;
+    assert!(copies > 30);
+    publish(&mut world, "video", 2, 100, 300);
+    assert_eq!(world.copies, copies, "forwarded without a lease");
+    world.is_stopped = false;
+    world.run(Duration::from_secs(3));
+    check(&world.clients[place], VIDEO, 1..2, 600, 300);
+    check(&world.clients[place], VIDEO, 2..3, 100, 300);
+    publish(&mut world, "video", 3, 100, 300);
+    assert!(world.copies > copies);
+}
+
+#[test]
+fn who_comes_and_goes_leaves_nothing_behind() {
+    for_each_seed(3, |seed| {
+        let mut world = World::new(Settings::new(seed).with_loss(1, 2));
+        world.join(publisher());
+        let steady = world.join(subscriber());
+        let mut here: Vec<usize> = Vec::new();
+        for group in 0..60 {
+            let stream = world.clients[0].begin("video", group).unwrap();
+            for id in 0..20 {
+                let bytes = super::media::payload("video", group, id, 300);
+                world.clients[0].write(stream, &bytes);
+                world.run(Duration::from_millis(1));
+                come_or_go(&mut world, &mut here);
+            }
+            world.clients[0].finish(stream);
+        }
+        world.run(Duration::from_secs(3));
+        check(&world.clients[steady], VIDEO, 0..60, 20, 300);
+        println!(
+            "{seed}: {} came, {} copies",
+            world.clients.len(),
+            world.copies
+        );
+        assert!(world.clients.len() > 20 && world.copies > 500);
+        let now = world.now;
+        (0..world.clients.len()).for_each(|it| world.clients[it].close(now));
+        world.run(Duration::from_secs(60));
+        assert!(world.endpoint.is_idle());
+        assert_eq!(world.server.offloader().unwrap().slots().0, 0);
+        assert_eq!(world.server.counters().violations, 0);
+    });
+}
+
+fn come_or_go(world: &mut World, here: &mut Vec<usize>) {
+    match world.random(20) {
+        0 if here.len() < 12 => here.push(world.begin_to_join(subscriber())),
+        1 if !here.is_empty() => {
+            let at = world.random(here.len() as u64) as usize;
+            let (place, now) = (here.swap_remove(at), world.now);
+            match world.random(3) {
+                // It vanishes without a word; the idle timeout finds it.
+                0 => world.down(place).blackhole = true,
+                1 => world.clients[place].close(now),
+                // The relay closes.
+                _ => {
+                    let handle = world.served(place).map(|(handle, _)| handle);
+                    if let Some(handle) = handle {
+                        world.close(handle);
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_publisher_that_is_replaced_hands_over() {
+    for_each_seed(2, |seed| {
+        let mut world = World::new(Settings::new(seed));
+        world.join(publisher());
+        let place = world.join(subscriber());
+        for group in 0..4 {
+            publish(&mut world, "video", group, 20, 300);
+        }
+        world.run(Duration::from_millis(100));
+        let now = world.now;
+        world.clients[0].close(now);
+        world.run(Duration::from_millis(200));
+        let next = world.join(publisher());
+        world.clients.swap(0, next);
+        world.swap_links(0, next);
+        world.run(Duration::from_millis(500));
+        let (before, _) = world.packets(place);
+        for group in 4..8 {
+            publish(&mut world, "video", group, 20, 300);
+        }
+        world.run(Duration::from_secs(1));
+        check(&world.clients[place], VIDEO, 0..8, 20, 300);
+        assert!(world.packets(place).0 >= before + 60);
+    });
+}
+
+#[test]
+fn the_better_priority_comes_first_through_a_narrow_link() {
+    for_each_seed(3, |seed| {
+        let mut settings = Settings::new(seed);
+        settings.down.bandwidth = Some(3_000_000);
+        settings.down.queue = 20;
+        let mut world = World::new(settings);
+        world.join(publisher());
+        let place = world.join(Part::Subscribe(vec![(VIDEO, 200), (AUDIO, 10)]));
+        let mut begun = Vec::new();
+        for group in 0..40 {
+            let video = world.clients[0].begin("video", group).unwrap();
+            let audio = world.clients[0].begin("audio", group).unwrap();
+            begun.push(world.now);
+            for id in 0..20 {
+                for (stream, track, len) in [(video, "video", 1000), (audio, "audio", 50)] {
+                    let bytes = super::media::payload(track, group, id, len);
+                    world.clients[0].write(stream, &bytes);
+                }
+                world.run(Duration::from_millis(2));
+            }
+            world.clients[0].finish(video);
+            world.clients[0].finish(audio);
+        }
+        world.run(Duration::from_secs(10));
+        check(&world.clients[place], AUDIO, 0..40, 20, 50);
+        check(&world.clients[place], VIDEO, 0..40, 20, 1000);
+        let late = |track: Name| {
+            let streams = world.clients[place].streams.iter();
+            let of_it = streams.filter(|((name, _), _)| *name == track);
+            of_it
+                .map(|(_, came)| came.at.since(begun[came.group as usize]))
+                .max()
+                .unwrap()
+        };
+        let (audio, video) = (late(AUDIO), late(VIDEO));
+        println!("{seed}: audio at most {audio:?} late, video {video:?}");
+        assert!(audio < Duration::from_millis(200) && audio * 3 < video);
+    });
+}
