@@ -6,7 +6,7 @@ use integration::for_each_seed;
 use quic_relay::offload::Reason;
 
 use super::client::{Name, Part};
-use super::media::{AUDIO, VIDEO, check, publish, publisher, subscriber};
+use super::media::{AUDIO, VIDEO, check, publish, publisher, subscriber, write};
 use super::world::{Settings, World};
 
 #[test]
@@ -50,14 +50,13 @@ fn a_late_joiner_begins_in_userspace_and_moves_to_the_kernel() {
         world.join(publisher());
         world.join(subscriber());
         let stream = world.clients[0].begin("video", 0).unwrap();
-        let write = |world: &mut World, id: u64| {
-            let bytes = super::media::payload("video", 0, id, 300);
-            world.clients[0].write(stream, &bytes);
+        let next = |world: &mut World, id: u64| {
+            write(world, (0, stream), VIDEO, (0, id), 300);
             world.run(Duration::from_millis(1));
         };
-        (0..20).for_each(|id| write(&mut world, id));
+        (0..20).for_each(|id| next(&mut world, id));
         let late = world.join(subscriber());
-        (20..40).for_each(|id| write(&mut world, id));
+        (20..40).for_each(|id| next(&mut world, id));
         world.clients[0].finish(stream);
         world.run(Duration::from_millis(100));
         let (before, _) = world.packets(late);
@@ -115,8 +114,7 @@ fn aliases_that_collide_are_changed_in_place() {
             publish(&mut world, "video", group, 20, 300);
             let stream = world.clients[other].begin("video", group).unwrap();
             for id in 0..20 {
-                let bytes = super::media::payload("video", group, id, 300);
-                world.clients[other].write(stream, &bytes);
+                write(&mut world, (other, stream), VIDEO, (group, id), 300);
                 world.run(Duration::from_millis(1));
             }
             world.clients[other].finish(stream);
@@ -183,15 +181,18 @@ fn a_relay_that_stands_still_lets_nothing_be_forwarded_for_long() {
 #[test]
 fn who_comes_and_goes_leaves_nothing_behind() {
     for_each_seed(3, |seed| {
-        let mut world = World::new(Settings::new(seed).with_loss(1, 2));
+        let settings = Settings {
+            slots: 40,
+            ..Settings::new(seed).with_loss(1, 2)
+        };
+        let mut world = World::new(settings);
         world.join(publisher());
         let steady = world.join(subscriber());
         let mut here: Vec<usize> = Vec::new();
         for group in 0..60 {
             let stream = world.clients[0].begin("video", group).unwrap();
             for id in 0..20 {
-                let bytes = super::media::payload("video", group, id, 300);
-                world.clients[0].write(stream, &bytes);
+                write(&mut world, (0, stream), VIDEO, (group, id), 300);
                 world.run(Duration::from_millis(1));
                 come_or_go(&mut world, &mut here);
             }
@@ -279,10 +280,8 @@ fn the_better_priority_comes_first_through_a_narrow_link() {
             let audio = world.clients[0].begin("audio", group).unwrap();
             begun.push(world.now);
             for id in 0..20 {
-                for (stream, track, len) in [(video, "video", 1000), (audio, "audio", 50)] {
-                    let bytes = super::media::payload(track, group, id, len);
-                    world.clients[0].write(stream, &bytes);
-                }
+                write(&mut world, (0, video), VIDEO, (group, id), 1000);
+                write(&mut world, (0, audio), AUDIO, (group, id), 50);
                 world.run(Duration::from_millis(2));
             }
             world.clients[0].finish(video);

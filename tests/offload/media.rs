@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quic_lite::wire::stream_id::StreamId;
 use quic_relay::moqt::Location;
 
 use super::client::{Client, Name, Part, object};
@@ -38,6 +39,17 @@ pub fn publish(world: &mut World, track: &'static str, group: u64, objects: u64,
         world.run(Duration::from_millis(1));
     }
     world.clients[0].finish(stream);
+}
+
+/// Writes an object of a group of a client's.
+pub fn write(
+    world: &mut World,
+    (client, stream): (usize, StreamId),
+    track: Name,
+    (group, id): (u64, u64),
+    len: usize,
+) {
+    world.clients[client].write(stream, &payload(track.1, group, id, len));
 }
 
 /// What follows the header of such a group.
