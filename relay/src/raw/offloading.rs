@@ -37,7 +37,9 @@ pub(super) fn open(cx: &mut Context<'_>, source: Source, to: PeerId, has_others:
     let (Some(id), Some(streams)) = (opened, cx.net.streams(to)) else {
         return Opened::Not;
     };
-    match streams.send_state(id) {
+    // Asks for it by name: of a stream that the other one has opened, nobody may have spoken yet.
+    let is_known = streams.set_priority(id, 0).is_ok();
+    match streams.send_state(id).filter(|_| is_known) {
         Some(SendState::Ready | SendState::Send | SendState::DataSent) => Opened::Now(id),
         _ => Opened::Over,
     }
