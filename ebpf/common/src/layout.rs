@@ -60,9 +60,24 @@ pub mod map {
     /// Hash: [`super::AliasKey`] to track (u64).
     pub const ALIASES: &str = "qrelay_aliases";
     /// LRU hash: [`super::Flow`] to [`super::Candidate`].
-    pub const CANDIDATES: &str = "qrelay_clients";
-    /// Per-CPU array of u64, by [`crate::layout`]'s counters.
+    pub const CANDIDATES: &str = "qrelay_seen";
+    /// Per-CPU array of u64, by [`crate::verdict::Reason`].
     pub const COUNTERS: &str = "qrelay_counters";
+    /// Program array: where the programs go on, by [`super::step`].
+    pub const STEPS: &str = "qrelay_steps";
+}
+
+/// Indexes of the program array. A hook's program goes on in another, because the verifier follows each for
+/// itself, and because of the stack.
+pub mod step {
+    /// A publisher's packet is opened.
+    pub const OPEN: u32 = 0;
+    /// It is copied.
+    pub const FAN_OUT: u32 = 1;
+    /// A copy is sealed.
+    pub const SEAL: u32 = 2;
+    /// How many there are.
+    pub const COUNT: u32 = 3;
 }
 
 /// Settings of all programs. Written by userspace.

@@ -7,10 +7,13 @@
 pub mod area;
 pub mod engine;
 pub mod frame;
+pub mod kernel;
 pub mod memory;
+pub mod probe;
 pub mod twin;
 
 pub use engine::Engine;
+pub use kernel::Kernel;
 pub use memory::{Memory, Sizes};
 pub use relay_ebpf_common::{layout, verdict, word};
 pub use twin::Twin;

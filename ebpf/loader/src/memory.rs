@@ -3,10 +3,12 @@
 //! [`crate::layout`] says what each value means and who writes it when.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use crate::area::Area;
 use crate::layout::{
     Config, Member, OUTLETS, Outlet, PADS, Pad, Publisher, RECORDS, Record, SCHEMA, Slot, Track,
+    map,
 };
 
 /// How much there is of what.
@@ -68,6 +70,31 @@ impl Memory {
             outlets: Area::heap(sizes.slots as usize * OUTLETS as usize)?,
             tracks: Area::heap(sizes.tracks as usize)?,
             members: Area::heap(sizes.tracks as usize * sizes.slots as usize)?,
+        };
+        memory.start();
+        Ok(memory)
+    }
+
+    /// Memory that the kernel has as maps; `map` gives a map by its name.
+    ///
+    /// # Errors
+    ///
+    /// A map is missing, smaller, or cannot be mapped.
+    pub(crate) fn map<'a>(
+        sizes: Sizes,
+        map: impl Fn(&str) -> io::Result<BorrowedFd<'a>>,
+    ) -> io::Result<Self> {
+        let slots = sizes.slots as usize;
+        let memory = Self {
+            sizes,
+            config: Area::map(map(map::CONFIG)?, 1)?,
+            slots: Area::map(map(map::SLOTS)?, slots)?,
+            publishers: Area::map(map(map::PUBLISHERS)?, slots)?,
+            records: Area::map(map(map::RECORDS)?, slots * RECORDS as usize)?,
+            pads: Area::map(map(map::PADS)?, slots * PADS as usize)?,
+            outlets: Area::map(map(map::OUTLETS)?, slots * OUTLETS as usize)?,
+            tracks: Area::map(map(map::TRACKS)?, sizes.tracks as usize)?,
+            members: Area::map(map(map::MEMBERS)?, sizes.tracks as usize * slots)?,
         };
         memory.start();
         Ok(memory)

@@ -1,0 +1,132 @@
+//! The kernel takes the programs, shares its maps and lets them go again. Needs root; says SKIP without. No RFC.
+//!
+//! Each test has a network of its own, which ends with its thread.
+
+use std::process::Command;
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+use relay_ebpf_loader::kernel::attach::{Hook, clean_up};
+use relay_ebpf_loader::kernel::measure_run_time;
+use relay_ebpf_loader::layout::{AliasKey, Flow};
+use relay_ebpf_loader::probe::probe;
+use relay_ebpf_loader::verdict::Reason;
+use relay_ebpf_loader::{Engine, Kernel, Sizes};
+
+const SIZES: Sizes = Sizes {
+    slots: 8,
+    tracks: 4,
+};
+
+/// Runs a test on a network of its own with a veth pair, if there are the rights for that.
+fn on_a_network(test: impl FnOnce() + Send + 'static) {
+    if let Err(why) = probe() {
+        eprintln!("SKIP ({why})");
+        return;
+    }
+    let run = || {
+        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+            eprintln!("SKIP (no network namespace: {error})");
+            return;
+        }
+        ip("link add left type veth peer name right");
+        ip("link set left up");
+        ip("link set right up");
+        test();
+    };
+    thread::spawn(run).join().expect("the test passes");
+}
+
+fn ip(words: &str) {
+    let status = Command::new("ip").args(words.split(' ')).status();
+    assert!(status.expect("ip is there").success(), "ip {words}");
+}
+
+fn loaded() -> Kernel {
+    Kernel::load(SIZES).unwrap_or_else(|why| panic!("{why}"))
+}
+
+#[test]
+fn memory_is_shared_and_hashes_take_what_they_are_told() {
+    on_a_network(|| {
+        let kernel = loaded();
+        let memory = kernel.memory();
+        assert_eq!(memory.config().slots.load(), 8);
+        memory.pad(7, 255).number.store(1);
+        memory.member(3, 7).slot.store(1);
+        kernel.set_cid(*b"ourcid!!", 3).expect("room");
+        kernel.remove_cid(*b"ourcid!!");
+        let key = AliasKey { slot: 1, alias: 2 };
+        for round in 0..100 {
+            let key = AliasKey {
+                alias: round,
+                ..key
+            };
+            kernel.set_alias(key, 1).expect("room");
+            kernel.remove_alias(key);
+        }
+        let flow = Flow {
+            local_ip: [1; 16],
+            remote_ip: [2; 16],
+            ports: 3,
+            family: 4,
+        };
+        assert_eq!(kernel.candidate(&flow), None);
+        assert!(kernel.counters().iter().all(|(_, count)| *count == 0));
+    });
+}
+
+#[test]
+fn packets_that_pass_are_counted_and_measured() {
+    on_a_network(|| {
+        let mut kernel = loaded();
+        let _measured = measure_run_time().expect("root may");
+        kernel.attach(&["left".into()]).expect("it is a veth");
+        // Any IPv4 packet to a port of nobody's.
+        ip("addr add 10.9.0.1/24 dev left");
+        let frame = [[0xff; 12].as_slice(), &[8, 6], &[0; 50]].concat();
+        let (verdict, _) = kernel.run("qrelay_ingress", &frame, 10).expect("it runs");
+        assert_eq!(verdict as i32, -1, "TCX_NEXT: others decide");
+        let counters = kernel.counters();
+        let not_ip = counters.iter().find(|(reason, _)| *reason == Reason::NotIp);
+        assert_eq!(not_ip.map(|(_, count)| *count), Some(10));
+        let programs = kernel.programs();
+        let ingress = programs.iter().find(|it| it.name == "qrelay_ingress");
+        let ingress = ingress.expect("it was loaded");
+        assert!(ingress.verified_instructions > 100, "{ingress:?}");
+    });
+}
+
+#[test]
+fn a_second_relay_is_refused_and_nothing_stays_of_the_first() {
+    on_a_network(|| {
+        let mut first = loaded();
+        first
+            .attach(&["left".into(), "right".into()])
+            .expect("veth");
+        if first.hook() == Hook::Tcx {
+            let mut second = loaded();
+            let why = second.attach(&["left".into()]).expect_err("one is there");
+            assert!(why.to_string().contains("another relay's"), "{why}");
+        }
+        drop(first);
+        let mut third = loaded();
+        third.attach(&["left".into()]).expect("the first has gone");
+        third.detach();
+        assert_eq!(clean_up().expect("interfaces"), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn an_interface_that_does_not_exist_is_named() {
+    on_a_network(|| {
+        let mut kernel = loaded();
+        let why = kernel.attach(&["left".into(), "none0".into()]);
+        assert!(
+            why.expect_err("no such device")
+                .to_string()
+                .contains("none0")
+        );
+        kernel.attach(&["left".into()]).expect("left is free again");
+    });
+}
