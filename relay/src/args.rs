@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Lab(Lab),
     /// Ask a running relay what it is doing: who is served by the kernel, who is not, and why.
     Status(Status),
+    /// Remove kernel programs that a killed relay has left attached.
+    Cleanup,
 }
 
 /// Where a client connects to and what it asks for.

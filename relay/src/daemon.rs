@@ -54,9 +54,14 @@ pub(crate) fn run(serve: Serve) -> Result<()> {
         log::info!("listening on {address}, certificate SHA-256 {fingerprint}");
         reporter.tell(&Event::Listening { address });
     }
-    log::info!("{}", fast_path.status().summary());
+    log::info!("{}", fast_path.status(0).summary());
+    let mut server = Server::new(relay_config(&options), above);
+    let port = addresses.first().map_or(PORT, SocketAddr::port);
+    if let Some(offloader) = fast_path.offloader(&driver.clock(), port) {
+        server.set_offloader(offloader);
+    }
     let mut daemon = Daemon {
-        server: Server::new(relay_config(&options), above),
+        server,
         fast_path,
         control,
         tally: Tally::default(),
@@ -98,10 +103,11 @@ impl Daemon {
 
     fn status(&self, endpoint: &Endpoint) -> Status {
         let connections = endpoint.handles();
+        let slots_used = self.server.offloader().map_or(0, |it| it.slots().0);
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             addresses: self.addresses.clone(),
-            fast_path: self.fast_path.status(),
+            fast_path: self.fast_path.status(slots_used),
             connections: connections
                 .filter_map(|handle| self.connection(endpoint, handle))
                 .collect(),

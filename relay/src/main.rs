@@ -58,5 +58,6 @@ fn run(command_line: CommandLine) -> Result<()> {
         Command::Subscribe(options) => subscribe::run(options),
         Command::Serve(options) => daemon::run(options),
         Command::Status(options) => status::run(&options),
+        Command::Cleanup => fast_path::clean_up(),
     }
 }

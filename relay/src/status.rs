@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::args;
 use crate::control::{ask, default_path};
 use crate::error::{Failure, Kind, Result};
-use crate::terminal::{bytes, columns};
+use crate::terminal::columns;
 
 /// A running relay.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -168,8 +168,7 @@ impl fmt::Display for FastPath {
         if !self.on {
             return Ok(());
         }
-        let (used, all, memory) = (self.slots_used, self.slots, bytes(self.memory));
-        writeln!(f, "; {used} of {all} slots, {memory} of shared memory")?;
+        writeln!(f, "; {} in use", self.slots_used)?;
         let counters = self.counters.iter().filter(|(_, count)| **count > 0);
         let counters: Vec<_> = counters
             .map(|(name, count)| format!("{name} {count}"))
@@ -276,10 +275,7 @@ mod tests {
         let text = status().to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "quic-relay 0.1.0 on [::]:4443");
-        assert_eq!(
-            lines[1],
-            "fast path: on, TCX on to-pub; 1 of 128 slots, 0 B of shared memory"
-        );
+        assert_eq!(lines[1], "fast path: on, TCX on to-pub; 1 in use");
         assert_eq!(lines[2], "decisions: forwarded 5, no-budget 1");
         assert_eq!(lines[3], "verified instructions: qrelay_ingress 7");
         let words = |line: &str| {

@@ -27,7 +27,7 @@ impl Usage {
         let status = ask(control).map(|text| serde_json::from_str::<Status>(&text));
         let status = status.ok().and_then(Result::ok).unwrap_or_default();
         let incoming = status.fast_path.programs.iter();
-        let incoming = incoming.filter(|program| program.name.ends_with("ingress"));
+        let incoming = incoming.filter(|program| INCOMING.contains(&program.name.as_str()));
         let usage = Self {
             process,
             kernel: incoming
@@ -62,6 +62,9 @@ impl Usage {
 fn hundredths(figure: f64) -> f64 {
     (figure * 100.0).round() / 100.0
 }
+
+/// The programs that packets meet as they come in.
+const INCOMING: [&str; 2] = ["qrelay_ingress", "qrelay_clients"];
 
 #[cfg(test)]
 mod tests {
