@@ -14,6 +14,7 @@
 //! | `streams` | a publisher's stream and what it is at each subscriber |
 //! | `sender`, `ledger` | what the kernel sends, as the connection learns of it |
 //! | `pads` | key streams ahead of time |
+//! | `trial` | whether what the kernel sends arrives |
 //! | `upkeep` | the lease, and what is looked at once in a while |
 //! | `status`, `reason` | for people |
 //!
@@ -34,6 +35,7 @@ mod slots;
 mod status;
 mod streams;
 mod tracks;
+mod trial;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -131,6 +133,7 @@ pub struct Offloader {
     unsettled: BTreeSet<TrackId>,
     asked: BTreeSet<TrackId>,
     upkeep: Upkeep,
+    is_on: bool,
 }
 
 impl Offloader {
@@ -150,7 +153,22 @@ impl Offloader {
             unsettled: BTreeSet::new(),
             asked: BTreeSet::new(),
             upkeep: Upkeep::default(),
+            is_on: true,
         }
+    }
+
+    /// Switches the kernel's part off, at once, or on again. Whatever it had under way goes on either way.
+    pub fn switch(&mut self, on: bool) {
+        if on == core::mem::replace(&mut self.is_on, on) {
+            return;
+        }
+        if !on {
+            // Nothing at all is forwarded from here on; then each slot is left.
+            self.memory.config().alive_until.store(0);
+            let peers: Vec<PeerId> = self.served.keys().copied().collect();
+            peers.into_iter().for_each(|peer| self.halt(peer));
+        }
+        self.stirred.extend(self.served.keys());
     }
 
     /// How many slots are taken, and how many there are. A connection takes one for each direction.
@@ -166,7 +184,7 @@ impl Offloader {
         }
         match event {
             Event::HandshakeConfirmed | Event::PathValidated(_) => {}
-            Event::KeysUpdated { .. } | Event::PathChanged { .. } => self.halt_publisher(peer),
+            Event::KeysUpdated { .. } | Event::PathChanged { .. } => self.halt(peer),
             Event::RemoteCidChanged(_) => {}
             Event::ConnectionIdIssued(_) | Event::ConnectionIdRetired(_) => {}
             Event::Closed(_) => return self.close(now, endpoint, handle),

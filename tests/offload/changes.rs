@@ -303,3 +303,53 @@ fn the_better_priority_comes_first_through_a_narrow_link() {
         assert!(audio < Duration::from_millis(200) && audio * 3 < video);
     });
 }
+
+#[test]
+fn a_fast_path_that_leads_nowhere_is_left() {
+    for_each_seed(2, |seed| {
+        let mut world = World::new(Settings::new(seed));
+        world.join(publisher());
+        let place = world.join(subscriber());
+        world.is_astray = true;
+        for group in 0..150 {
+            publish(&mut world, "video", group, 20, 300);
+        }
+        world.run(Duration::from_secs(3));
+        check(&world.clients[place], VIDEO, 0..150, 20, 300);
+        assert_eq!(world.reason(place), Some(Reason::NoAckAfterHandover));
+        let copies = world.copies;
+        publish(&mut world, "video", 150, 20, 300);
+        world.run(Duration::from_secs(1));
+        check(&world.clients[place], VIDEO, 150..151, 20, 300);
+        assert_eq!(world.copies, copies);
+    });
+}
+
+#[test]
+fn the_fast_path_may_be_switched_at_any_time() {
+    for_each_seed(4, |seed| {
+        let mut world = World::new(Settings::new(seed).with_loss(seed % 2, 3));
+        world.join(publisher());
+        let subscribers: Vec<usize> = (0..2).map(|_| world.join(subscriber())).collect();
+        let mut is_on = true;
+        for group in 0..50 {
+            let stream = world.clients[0].begin("video", group).unwrap();
+            for id in 0..20 {
+                write(&mut world, (0, stream), VIDEO, (group, id), 300);
+                world.run(Duration::from_millis(1));
+                is_on ^= world.random(15) == 0;
+                world.server.offloader_mut().unwrap().switch(is_on);
+            }
+            world.clients[0].finish(stream);
+        }
+        world.server.offloader_mut().unwrap().switch(false);
+        world.run(Duration::from_secs(3));
+        for place in subscribers {
+            check(&world.clients[place], VIDEO, 0..50, 20, 300);
+            let (kernel, userspace) = world.packets(place);
+            println!("{seed}: {kernel} from the kernel, {userspace} from userspace");
+            assert!(kernel > 100 && userspace > 100);
+            assert_eq!(world.reason(place), Some(Reason::SwitchedOff));
+        }
+    });
+}

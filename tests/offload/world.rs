@@ -104,6 +104,8 @@ pub struct World {
     pub clients: Vec<Client>,
     /// The relay does nothing, as after SIGSTOP.
     pub is_stopped: bool,
+    /// What the kernel sends gets lost.
+    pub is_astray: bool,
     /// Copies that the stand-in has sent.
     pub copies: u64,
     settings: Settings,
@@ -147,6 +149,7 @@ impl World {
             twin,
             clients: Vec::new(),
             is_stopped: false,
+            is_astray: false,
             copies: 0,
             settings,
             links: Vec::new(),
@@ -313,6 +316,9 @@ impl World {
             .ingress(nanos, RELAY, travel.from, &travel.datagram.bytes);
         for copy in copies {
             self.copies += 1;
+            if self.is_astray {
+                continue;
+            }
             let to = destination(&copy.frame);
             let datagram = Datagram {
                 bytes: copy.datagram,

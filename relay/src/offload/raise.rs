@@ -15,7 +15,8 @@ use super::ledger::Ledger;
 use super::pads::Pads;
 use super::reason::Reason;
 use super::sender::Sender;
-use super::served::{PublisherSlot, SubscriberSlot, Trial, Use};
+use super::served::{PublisherSlot, SubscriberSlot, Use};
+use super::trial::Trial;
 use super::{Offloader, fill, gate};
 use crate::track::PeerId;
 
@@ -28,11 +29,8 @@ impl Offloader {
         peer: PeerId,
     ) -> Result<u32, Reason> {
         let connection = endpoint.connection(Handle(peer.0)).ok_or(Reason::Closed)?;
+        self.admit(peer, connection)?;
         let served = self.served.entry(peer).or_default();
-        if let Some(reason) = served.barred {
-            return Err(reason);
-        }
-        fill::examine(connection)?;
         if let Some(publisher) = &served.publisher {
             let slot = publisher.slot;
             return self.reopen_publisher(connection, peer).map(|()| slot);
@@ -131,14 +129,11 @@ impl Offloader {
         endpoint: &mut Endpoint,
         peer: PeerId,
     ) -> Result<u32, Reason> {
-        let served = self.served.entry(peer).or_default();
-        if let Some(reason) = served.barred {
-            return Err(reason);
-        }
         let connection = endpoint
             .connection_mut(Handle(peer.0))
             .ok_or(Reason::Closed)?;
-        fill::examine(connection)?;
+        self.admit(peer, connection)?;
+        let served = self.served.entry(peer).or_default();
         if let Some(subscriber) = &served.subscriber {
             let slot = subscriber.slot;
             return self.reopen_subscriber(connection, peer).map(|()| slot);
@@ -165,7 +160,7 @@ impl Offloader {
             use_: Use::default(),
             ledger,
             link,
-            trial: Trial::Waiting,
+            trial: Trial::new(connection.stats()),
         });
         self.reopen_subscriber(connection, peer).map(|()| slot)
     }
@@ -189,13 +184,13 @@ impl Offloader {
         let (key, iv) = fill::subscriber(slot, connection, &subscriber.link)
             .ok_or(Reason::HandshakeNotConfirmed)?;
         subscriber.pads = Some(Pads::new(self.memory.clone(), subscriber.slot, key, iv));
-        subscriber.trial = Trial::Waiting;
+        subscriber.trial = Trial::new(connection.stats());
         gate::open(slot);
         Ok(())
     }
 
-    /// Keeps the kernel from reading a publisher's packets until it is refreshed.
-    pub(super) fn halt_publisher(&mut self, peer: PeerId) {
+    /// Keeps the kernel out of a connection's slots until it is refreshed.
+    pub(super) fn halt(&mut self, peer: PeerId) {
         let Some(served) = self.served.get_mut(&peer) else {
             return;
         };
@@ -203,6 +198,22 @@ impl Offloader {
             && !gate::shut(self.memory.slot(publisher.slot))
         {
             served.barred = Some(Reason::Stuck);
+        }
+        if let Some(subscriber) = &served.subscriber
+            && !gate::shut(self.memory.slot(subscriber.slot))
+        {
+            subscriber.ledger.set_stuck();
+        }
+    }
+
+    /// Why a connection cannot have a slot, or not now.
+    fn admit(&self, peer: PeerId, connection: &Connection) -> Result<(), Reason> {
+        if !self.is_on {
+            return Err(Reason::SwitchedOff);
+        }
+        match self.served.get(&peer).and_then(|it| it.barred) {
+            Some(reason) => Err(reason),
+            None => fill::examine(connection),
         }
     }
 

@@ -9,6 +9,8 @@ use serde::{Serialize, Serializer};
 pub enum Reason {
     /// There is no fast path.
     FastPathOff,
+    /// It is switched off.
+    SwitchedOff,
     /// It neither publishes nor subscribes to anything.
     NothingToForward,
     /// Nobody publishes over a connection that the kernel can read what it subscribes to.
@@ -49,6 +51,7 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::FastPathOff => "fast-path-off",
+            Self::SwitchedOff => "switched-off",
             Self::NothingToForward => "nothing-to-forward",
             Self::PublisherInUserspace => "publisher-in-userspace",
             Self::HandshakeNotConfirmed => "handshake-not-confirmed",

@@ -9,6 +9,7 @@ use relay_ebpf_loader::layout::{Candidate, LOCAL_CID_LEN};
 use super::ledger::Ledger;
 use super::pads::Pads;
 use super::reason::Reason;
+use super::trial::Trial;
 use crate::track::{SubscriptionId, TrackId};
 
 /// A connection that publishes or subscribes, or did.
@@ -82,21 +83,6 @@ impl Use {
             *self = Self { packets, at: now };
         }
     }
-}
-
-/// Whether what the kernel sends arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trial {
-    /// It has not sent anything.
-    Waiting,
-    /// It has, at this time, when so many of its packets and so many of all had been acknowledged.
-    Begun {
-        at: Time,
-        acked: u64,
-        all_acked: u64,
-    },
-    /// It does.
-    Passed,
 }
 
 impl Served {

@@ -114,7 +114,7 @@ impl Offloader {
         let was_open = gate::is_open(slot);
         if !gate::shut(slot) {
             // The number stays taken: a program may be forwarding the track at this moment.
-            return self.halt_publisher(publisher);
+            return self.halt(publisher);
         }
         match selector {
             Selector::Alias(alias) => self.engine.remove_alias(AliasKey {

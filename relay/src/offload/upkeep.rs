@@ -1,11 +1,12 @@
 //! What is done in each turn of the loop and what only once in a while. RFC 9002 §6.2;
 //! draft-ietf-quic-ack-frequency.
 
+use core::ops::RangeBounds;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
 use quic_lite::Time;
-use quic_lite::connection::{Connection, Stats};
+use quic_lite::connection::Connection;
 use quic_lite::endpoint::{Endpoint, Handle};
 use quic_lite::error::TransportErrorCode;
 use relay_ebpf_loader::Memory;
@@ -15,7 +16,7 @@ use super::ledger::Origin;
 use super::pads::Span;
 use super::reason::Reason;
 use super::sender::origins;
-use super::served::{AckState, PublisherSlot, Served, SubscriberSlot, Trial};
+use super::served::{AckState, PublisherSlot, Served, SubscriberSlot};
 use super::{Offloader, fill, gate};
 use crate::track::{PeerId, SubscriptionId, TrackId};
 
@@ -42,8 +43,10 @@ impl Upkeep {
 impl Offloader {
     /// The kernel forwards only as long as we are alive.
     pub(super) fn renew_lease(&mut self, now: Time) {
-        let until = self.clock.nanos(now).saturating_add(LEASE_NANOS);
-        self.memory.config().alive_until.store(until);
+        if self.is_on {
+            let until = self.clock.nanos(now).saturating_add(LEASE_NANOS);
+            self.memory.config().alive_until.store(until);
+        }
         self.upkeep.next_turn = now + TURN;
     }
 
@@ -90,12 +93,8 @@ impl Offloader {
             return;
         }
         let patience = (connection.recovery().pto() * TRIAL_PTOS).max(TRIAL);
-        subscriber.trial = next_trial(subscriber.trial, now, connection.stats());
-        let is_late =
-            |at: Time, stats: &Stats, all| now.since(at) > patience && stats.packets_acked > all;
-        if let Trial::Begun { at, all_acked, .. } = subscriber.trial
-            && is_late(at, connection.stats(), all_acked)
-        {
+        let stats = connection.stats();
+        if subscriber.trial.fails(now, stats, patience) {
             let reason = Reason::NoAckAfterHandover;
             log::warn!("{}: back to userspace: {reason}", Handle(peer.0));
             (served.barred, served.reason) = (Some(reason), Some(reason));
@@ -196,22 +195,31 @@ impl Offloader {
 
     /// Makes key pads, as many as a turn has time for, for those who use them; in turn.
     pub(super) fn fill_pads(&mut self, now: Time) {
-        let mut budget = PADS_PER_TURN;
-        let after = self.upkeep.filled.map_or(0, |peer| peer.0 + 1);
-        let (head, tail): (Vec<_>, Vec<_>) =
-            self.served.iter_mut().partition(|(peer, _)| peer.0 < after);
-        for (peer, served) in tail.into_iter().chain(head) {
+        let after = PeerId(self.upkeep.filled.map_or(0, |peer| peer.0 + 1));
+        let budget = self.fill_some(now, after.., PADS_PER_TURN);
+        self.fill_some(now, ..after, budget);
+    }
+
+    /// The same for some of the connections; how much time is left.
+    fn fill_some(
+        &mut self,
+        now: Time,
+        peers: impl RangeBounds<PeerId>,
+        mut budget: usize,
+    ) -> usize {
+        for (peer, served) in self.served.range_mut(peers) {
+            if budget == 0 {
+                break;
+            }
             if let Some(publisher) = &mut served.publisher {
                 budget -= fill_publisher(&self.memory, now, publisher, budget);
             }
             if let Some(subscriber) = &mut served.subscriber {
                 budget -= fill_subscriber(&self.memory, now, subscriber, budget);
             }
-            if budget == 0 {
-                self.upkeep.filled = Some(*peer);
-                return;
-            }
+            self.upkeep.filled = Some(*peer);
         }
+        budget
     }
 
     /// Whether a publisher's datagram is in the part of a subscriber's sent log that was not told yet: a
@@ -268,18 +276,6 @@ fn fill_subscriber(
     match &mut subscriber.pads {
         Some(pads) if now.since(subscriber.use_.at) <= RECENT => pads.fill(span, budget),
         _ => 0,
-    }
-}
-
-fn next_trial(trial: Trial, now: Time, stats: &Stats) -> Trial {
-    match trial {
-        Trial::Waiting if stats.other_packets_sent > stats.other_packets_acked => Trial::Begun {
-            at: now,
-            acked: stats.other_packets_acked,
-            all_acked: stats.packets_acked,
-        },
-        Trial::Begun { acked, .. } if stats.other_packets_acked > acked => Trial::Passed,
-        trial => trial,
     }
 }
 
