@@ -19,6 +19,7 @@ use crate::verdict::Reason;
 
 /// A packet number and what was taken for it: a record follows in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Ticket {
     /// The packet number.
     pub number: u64,
@@ -26,6 +27,8 @@ pub struct Ticket {
     pub size: Size,
     /// Bytes of connection flow control.
     pub data: u64,
+    /// The slot's flags, which may change.
+    pub flags: u64,
 }
 
 /// A sealed packet, in the scratch's frame.
@@ -56,11 +59,17 @@ pub fn admit<T: Tables>(
     if slot.family.load() != plan.family {
         return Err(Reason::OtherFamily);
     }
+    let flags = slot.flags.load();
     let size = Size::of(slot, plan)?;
     let data = room::take(tables, slot, plan, &size, turn)?;
     skip(tables, slot, turn.slot);
     let number = slot.next_number.add(1);
-    Ok(Ticket { number, size, data })
+    Ok(Ticket {
+        number,
+        size,
+        data,
+        flags,
+    })
 }
 
 /// RFC 9000 §21.4: wastes a number now and then, so that who acknowledges what it has not seen is found out.
@@ -103,7 +112,7 @@ pub fn seal<T: Tables>(
     let Scratch { plain, frame, pad } = scratch;
     address(plan, turn, plain);
     let header = header(slot, ticket);
-    if slot.flags.load() & flag::CLEAR != 0 {
+    if ticket.flags & flag::CLEAR != 0 {
         let sum = text::copy(plain, &mut frame.text, plan.len);
         header.place(&mut frame.head);
         return Ok(Sealed::new(&header, sum));
@@ -192,11 +201,13 @@ pub fn record<T: Tables>(tables: &T, (plan, turn): (&Plan, &Turn), ticket: &Tick
     };
     record.number.store(0);
     record.time.store(tables.now());
+    let ect = (ticket.flags / flag::ECT0 & 1) << 31;
+    let frames = plan.count << 24;
     record
         .meta
-        .store(ticket.data << 32 | plan.count << 24 | fate << 16 | ticket.size.len & 0xffff);
+        .store(ticket.data << 32 | ect | frames | fate << 16 | ticket.size.len & 0xffff);
     record.upstream.store(plan.number);
-    frames(record, plan, turn);
+    self::frames(record, plan, turn);
     record.number.swap(ticket.number.wrapping_add(1));
 }
 

@@ -3,7 +3,7 @@
 //! What is not exactly understood is left to the stack, for the first reason that is found.
 
 use crate::checksum::Sum;
-use crate::layout::{Config, Slot};
+use crate::layout::{Config, Flow, Slot};
 use crate::short_header::joined;
 use crate::verdict::Reason;
 
@@ -195,3 +195,29 @@ fn number(word: u64) -> u64 {
 
 /// IANA's number of UDP.
 pub const UDP: u64 = 17;
+
+impl Outside {
+    /// Whether it is worth looking into.
+    #[inline(always)]
+    pub fn is_ip(&self) -> bool {
+        self.ether_type == IPV4 || self.ether_type == IPV6
+    }
+}
+
+/// Who talks to whom.
+#[inline(always)]
+pub fn flow(datagram: &Datagram) -> Flow {
+    let bytes = |[first, second]: [u64; 2]| {
+        let mut bytes = [0; 16];
+        let (low, high) = bytes.split_at_mut(8);
+        low.copy_from_slice(&first.to_le_bytes());
+        high.copy_from_slice(&second.to_le_bytes());
+        bytes
+    };
+    Flow {
+        local_ip: bytes(datagram.local_ip),
+        remote_ip: bytes(datagram.remote_ip),
+        ports: datagram.ports,
+        family: datagram.family,
+    }
+}

@@ -23,6 +23,7 @@ use crate::verdict::Reason;
 
 /// A packet that may be a publisher's: it was not opened yet.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Arrival {
     /// Its header, without protection.
     pub header: ShortHeader,
@@ -34,6 +35,10 @@ pub struct Arrival {
     pub len: u64,
     /// Bytes of tag behind it: none without protection.
     pub tag: u64,
+    /// Bytes of the datagram.
+    pub datagram: u64,
+    /// One: its checksum was to be finished by a device.
+    pub is_partial: u64,
 }
 
 /// The slot of the publisher that a datagram claims to come from.
@@ -103,6 +108,8 @@ pub fn receive(
         at: datagram.at.wrapping_add(header.size()),
         len,
         tag,
+        datagram: datagram.len,
+        is_partial: u64::from(datagram.is_partial),
     })
 }
 
@@ -303,12 +310,13 @@ fn wanted<T: Tables>(
 
 /// Counts a packet whose members were all looked at.
 #[inline(always)]
-pub fn done<T: Tables>(tables: &T, slot: &Slot, plan: &Plan, copies: u64, len: u64) {
+pub fn done<T: Tables>(tables: &T, slot: &Slot, plan: &Plan, arrival: &Arrival, copies: u64) {
     if copies == 0 {
         return;
     }
+    tables.count(Reason::Forwarded);
     slot.packets.add(1);
-    slot.bytes.add(len);
+    slot.bytes.add(arrival.datagram);
     if let Some(track) = tables.track(plan.track) {
         track.copies.add(copies);
     }

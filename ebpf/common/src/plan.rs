@@ -9,9 +9,10 @@ use crate::frames::{STEPS, Step, Unit, Walk};
 use crate::layout::{Publisher, SOURCES, Source, UNITS};
 use crate::moqt::{self, Heading};
 use crate::scratch::Text;
-use crate::tables::Tables;
+use crate::tables::{Rounds, Tables};
 use crate::text::{blank, shift};
 use crate::verdict::Reason;
+use crate::word::opaque;
 
 /// A frame that goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,13 @@ pub struct Plan {
     pub len: u64,
     /// The units.
     pub units: [Planned; UNITS],
+    /// The walk over the packet's frames. Here and not on the stack, because what the verifier knows nothing
+    /// of is the same for it in every round.
+    walk: Walk,
+    /// Why the last frame that did not go on did not.
+    unit: Reason,
+    /// Why the walk ended; [`Reason::Forwarded`]: all was seen.
+    end: Reason,
 }
 
 impl Plan {
@@ -83,6 +91,9 @@ impl Plan {
             group: 0,
             begins: 0,
         }; UNITS],
+        walk: Walk::new(0),
+        unit: Reason::NoUnit,
+        end: Reason::TooManyFrames,
     };
 
     /// Fills in the units of the packet that stands in `text` (`len` bytes); who it comes from is known.
@@ -94,38 +105,37 @@ impl Plan {
     pub fn find<T: Tables>(&mut self, tables: &T, text: &Text, len: u64) -> Result<(), Reason> {
         self.track = NO_TRACK;
         self.count = 0;
-        let mut walk = Walk::new(len);
-        let mut why = Reason::NoUnit;
-        for _ in 0..STEPS {
-            match walk.step(text) {
-                Step::More => {}
-                Step::Malformed => return Err(Reason::Malformed),
-                Step::Unit(unit) => match self.classify(tables, text, unit) {
-                    Ok((track, planned)) => self.take(track, planned)?,
-                    Err(reason) => why = reason,
-                },
-                Step::End if self.count == 0 => return Err(why),
-                Step::End => return Ok(()),
-            }
+        self.walk = Walk::new(len);
+        self.unit = Reason::NoUnit;
+        self.end = Reason::TooManyFrames;
+        let mut search = Search {
+            tables,
+            plan: self,
+            text,
+        };
+        tables.repeat(STEPS as u64, &mut search);
+        match self.end {
+            Reason::Forwarded if self.count != 0 => Ok(()),
+            Reason::Forwarded => Err(self.unit),
+            reason => Err(reason),
         }
-        Err(Reason::TooManyFrames)
     }
 
-    /// Adds a unit, if it is of the track.
+    /// Adds a unit, if it is of the track; whether there was room.
     #[inline(always)]
-    fn take(&mut self, track: u64, planned: Planned) -> Result<(), Reason> {
+    fn take(&mut self, track: u64, planned: Planned) -> bool {
         if self.track == NO_TRACK {
             self.track = track;
         }
         if self.track != track {
-            return Ok(());
+            return true;
         }
-        let Some(place) = self.units.get_mut(self.count as usize) else {
-            return Err(Reason::TooManyFrames);
+        let Some(place) = self.units.get_mut(opaque(self.count) as usize) else {
+            return false;
         };
         *place = planned;
         self.count = self.count.wrapping_add(1);
-        Ok(())
+        true
     }
 
     /// To which track a frame belongs.
@@ -232,6 +242,39 @@ impl Plan {
         }
         self.len = end.wrapping_sub(start);
         shift(text, start, self.len);
+    }
+}
+
+/// A walk over a packet's frames.
+struct Search<'a, T> {
+    tables: &'a T,
+    plan: &'a mut Plan,
+    text: &'a Text,
+}
+
+impl<T: Tables> Rounds for Search<'_, T> {
+    #[inline(always)]
+    fn round(&mut self, _: u64) -> bool {
+        let plan = &mut *self.plan;
+        let unit = match plan.walk.step(self.text) {
+            Step::More => return true,
+            Step::Unit(unit) => unit,
+            Step::End => {
+                plan.end = Reason::Forwarded;
+                return false;
+            }
+            Step::Malformed => {
+                plan.end = Reason::Malformed;
+                return false;
+            }
+        };
+        match plan.classify(self.tables, self.text, unit) {
+            Ok((track, planned)) => plan.take(track, planned),
+            Err(reason) => {
+                plan.unit = reason;
+                true
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::verdict::Reason;
 
 /// How large a copy becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Size {
     /// Bytes of its packet number.
     pub number_len: u64,

@@ -32,6 +32,14 @@ pub trait Tables {
     fn now(&self) -> u64;
     /// Counts a decision.
     fn count(&self, reason: Reason);
+    /// Does something up to `times` times.
+    fn repeat<R: Rounds>(&self, times: u64, rounds: &mut R);
+}
+
+/// Something that is done several times. The verifier follows one round instead of each.
+pub trait Rounds {
+    /// The `index`th time; whether to go on.
+    fn round(&mut self, index: u64) -> bool;
 }
 
 impl Slot {

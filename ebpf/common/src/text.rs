@@ -3,6 +3,7 @@
 use crate::checksum::Sum;
 use crate::scratch::Text;
 use crate::short_header::{below, joined};
+use crate::word::opaque;
 
 /// Makes PADDING of the bytes from `from` to `to`.
 #[inline(never)]
@@ -31,7 +32,7 @@ pub fn shift(text: &mut Text, start: u64, len: u64) {
         if index > count {
             break;
         }
-        let from = index.wrapping_add(words);
+        let from = opaque(index.wrapping_add(words) as u64) as usize;
         let low = text.get(from).copied().unwrap_or(0);
         let high = text.get(from.wrapping_add(1)).copied().unwrap_or(0);
         if let Some(word) = text.get_mut(index) {

@@ -102,7 +102,7 @@ pub fn bytes(first: &[u64], second: &[u64]) -> Vec<u8> {
 /// What stands in front of a sealed packet.
 pub fn envelope(slot: &Slot, ticket: &Ticket, sealed: &Sealed, is_partial: bool) -> Vec<u8> {
     let mut envelope = Envelope::EMPTY;
-    envelope.fill(slot, ticket.size.len, sealed.sum, is_partial);
+    envelope.fill(slot, ticket, sealed.sum, is_partial);
     let (at, len) = if slot.family.load() == 4 {
         (Envelope::IPV4_AT, Envelope::IPV4_LEN)
     } else {

@@ -13,7 +13,7 @@ use relay_ebpf_common::headers::{Datagram, Outside, START_WORDS};
 use relay_ebpf_common::ingress;
 use relay_ebpf_common::plan::Plan;
 use relay_ebpf_common::scratch::{Frame, HEAD_WORDS, Scratch, TEXT_WORDS};
-use relay_ebpf_common::tables::Tables;
+use relay_ebpf_common::tables::{Rounds, Tables};
 use relay_ebpf_common::turn::Turn;
 
 use crate::engine::Engine;
@@ -93,10 +93,8 @@ impl Twin {
             is_gso,
         };
         let mut copies = Vec::new();
-        match self.forward(&outside, packet, &mut copies) {
-            Ok(()) if copies.is_empty() => {}
-            Ok(()) => self.count(Reason::Forwarded),
-            Err(reason) => self.count(reason),
+        if let Err(reason) = self.forward(&outside, packet, &mut copies) {
+            self.count(reason);
         }
         copies
     }
@@ -113,10 +111,8 @@ impl Twin {
         let datagram = Datagram::parse(&start, outside, config)?;
         let index = ingress::find(self, &datagram, config)?;
         let slot = Tables::slot(self, index).ok_or(Reason::NotActive)?;
-        let mut plan = Plan {
-            slot: index,
-            ..Plan::EMPTY
-        };
+        let mut plan = Plan::EMPTY;
+        plan.slot = index;
         let result = match slot.enter() {
             Some(generation) => {
                 plan.generation = generation;
@@ -152,13 +148,13 @@ impl Twin {
             match ingress::offer(self, plan, member) {
                 Ok(None) => {}
                 Ok(Some(mut turn)) => {
-                    turn.is_partial = u64::from(datagram.is_partial);
+                    turn.is_partial = arrival.is_partial;
                     copies.extend(self.egress(plan, &mut turn, &mut scratch));
                 }
                 Err(reason) => self.count(reason),
             }
         }
-        ingress::done(self, slot, plan, copies.len() as u64, datagram.len);
+        ingress::done(self, slot, plan, &arrival, copies.len() as u64);
         Ok(())
     }
 
@@ -260,6 +256,14 @@ impl Tables for Twin {
 
     fn count(&self, reason: Reason) {
         self.counters[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn repeat<R: Rounds>(&self, times: u64, rounds: &mut R) {
+        for index in 0..times {
+            if !rounds.round(index) {
+                break;
+            }
+        }
     }
 }
 
