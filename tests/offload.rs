@@ -12,5 +12,7 @@ mod changes;
 mod client;
 #[path = "offload/media.rs"]
 mod media;
+#[path = "offload/raw.rs"]
+mod raw;
 #[path = "offload/world.rs"]
 mod world;

@@ -21,6 +21,7 @@ use quic_relay::moqt::{
 use quic_relay::serve::server;
 use quic_relay::session::{Data, RequestId, Session, SessionConfig, SessionEvent};
 
+use super::raw::Raw;
 use super::world::RELAY;
 
 /// A track: its namespace and its name.
@@ -33,6 +34,10 @@ pub enum Part {
     Publish(&'static str, Vec<(&'static str, u64)>),
     /// It takes these tracks, with priorities.
     Subscribe(Vec<(Name, u8)>),
+    /// It speaks the raw protocol, with this ALPN.
+    Raw(&'static [u8]),
+    /// The same, and it allows few streams at a time.
+    RawNarrow(&'static [u8]),
 }
 
 /// A stream that has come.
@@ -66,6 +71,8 @@ pub struct Client {
     pub asked: usize,
     /// Streams that came, by track.
     pub streams: BTreeMap<(Name, StreamId), Came>,
+    /// Streams and datagrams of the raw protocol that came.
+    pub raw: Raw,
     /// Datagrams that came.
     pub datagrams: Vec<(Name, Location, Vec<u8>)>,
     /// Why the connection is over.
@@ -91,8 +98,15 @@ impl Client {
         let mut endpoint = Endpoint::new(EndpointConfig::default(), seeds);
         endpoint.set_local_addresses(&[address]);
         let root = certificates::short().root;
-        let tls = ClientTls::with_roots([root], &[ALPN]).and_then(|tls| tls.only(suites));
-        let config = server::transport();
+        let alpn = match part {
+            Part::Raw(alpn) | Part::RawNarrow(alpn) => alpn,
+            _ => ALPN,
+        };
+        let tls = ClientTls::with_roots([root], &[alpn]).and_then(|tls| tls.only(suites));
+        let mut config = server::transport();
+        if let Part::RawNarrow(_) = part {
+            config.max_uni_streams = 5;
+        }
         let connected = endpoint.connect(now, &tls.unwrap(), RELAY, "localhost", config);
         let setup = Setup {
             path: Some(b"/".to_vec()),
@@ -105,6 +119,7 @@ impl Client {
             accepted: 0,
             asked: 0,
             streams: BTreeMap::new(),
+            raw: Raw::default(),
             datagrams: Vec::new(),
             closed: None,
             part,
@@ -203,6 +218,10 @@ impl Client {
         let Some(connection) = self.endpoint.connection_mut(handle) else {
             return;
         };
+        if let Part::Raw(_) | Part::RawNarrow(_) = self.part {
+            self.accepted += usize::from(event == Event::HandshakeConfirmed);
+            return self.raw.on_event(connection, event);
+        }
         let streams = connection.streams_mut();
         match event {
             Event::Connected => self.session.start(streams).unwrap(),
@@ -264,6 +283,7 @@ impl Client {
                     parameters,
                 }));
             }
+            Part::Raw(_) | Part::RawNarrow(_) => {}
             Part::Subscribe(tracks) => {
                 for (name, priority) in tracks {
                     self.subscribe(name, priority);

@@ -23,6 +23,7 @@ use quic_lite::rng::Rng;
 use quic_lite::tls::ServerTls;
 use quic_relay::moqt::ALPN;
 use quic_relay::offload::{KernelClock, Offloader, Reason};
+use quic_relay::raw;
 use quic_relay::serve::RelayConfig;
 use quic_relay::serve::server::{self, Server};
 use quic_relay::track::PeerId;
@@ -125,7 +126,11 @@ impl World {
     pub fn new(settings: Settings) -> Self {
         let mut rng = Rng::from_number(settings.seed);
         let chain = certificates::short();
-        let tls = ServerTls::new_single(chain.certificates, chain.key, &[ALPN]);
+        let tls = ServerTls::new_single(
+            chain.certificates,
+            chain.key,
+            &[ALPN, raw::PUBLISHER, raw::SUBSCRIBER],
+        );
         let config = EndpointConfig {
             server: Some(tls.and_then(|tls| tls.prefer_chacha20()).unwrap()),
             transport: Arc::new(server::transport()),
@@ -166,7 +171,7 @@ impl World {
     pub fn join(&mut self, part: Part) -> usize {
         let place = self.begin_to_join(part.clone());
         let wanted = match &part {
-            Part::Publish(..) => 1,
+            Part::Publish(..) | Part::Raw(_) | Part::RawNarrow(_) => 1,
             Part::Subscribe(tracks) => tracks.len(),
         };
         for _ in 0..100 {
