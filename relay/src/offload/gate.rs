@@ -71,7 +71,7 @@ pub(super) fn comes(word: &Word, wanted: impl Fn(u64) -> bool) -> bool {
 /// Looks at a slot until giving it up: a tenth of a second or more.
 const PATIENCE: u32 = 4_000_000;
 /// Looks at a word: some ten microseconds, several packets' work.
-const MOMENT: u32 = 4096;
+const MOMENT: u32 = 512;
 
 #[cfg(test)]
 mod tests {

@@ -159,7 +159,7 @@ impl Offloader {
             pads: None,
             use_: Use::default(),
             ledger,
-            link,
+            link: (flow, link),
             trial: Trial::new(connection.stats()),
         });
         self.reopen_subscriber(connection, peer).map(|()| slot)
@@ -180,9 +180,13 @@ impl Offloader {
             return Err(Reason::Stuck);
         }
         let flow = fill::flow(connection.path());
-        subscriber.link = self.engine.candidate(&flow).ok_or(Reason::NoLinkAddress)?;
-        let (key, iv) = fill::subscriber(slot, connection, &subscriber.link)
-            .ok_or(Reason::HandshakeNotConfirmed)?;
+        // Candidates are forgotten when there are too many; on the same path the last one still counts.
+        let known = Some(subscriber.link).filter(|(path, _)| *path == flow);
+        let found = self.engine.candidate(&flow).or(known.map(|(_, link)| link));
+        let link = found.ok_or(Reason::NoLinkAddress)?;
+        subscriber.link = (flow, link);
+        let (key, iv) =
+            fill::subscriber(slot, connection, &link).ok_or(Reason::HandshakeNotConfirmed)?;
         subscriber.pads = Some(Pads::new(self.memory.clone(), subscriber.slot, key, iv));
         subscriber.trial = Trial::new(connection.stats());
         gate::open(slot);

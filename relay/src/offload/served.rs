@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quic_lite::Time;
-use relay_ebpf_loader::layout::{Candidate, LOCAL_CID_LEN};
+use relay_ebpf_loader::layout::{Candidate, Flow, LOCAL_CID_LEN};
 
 use super::ledger::Ledger;
 use super::pads::Pads;
@@ -64,8 +64,8 @@ pub(super) struct SubscriberSlot {
     pub(super) pads: Option<Pads>,
     pub(super) use_: Use,
     pub(super) ledger: Arc<Ledger>,
-    /// Where its packets go.
-    pub(super) link: Candidate,
+    /// Where its packets go, as long as they go by this path.
+    pub(super) link: (Flow, Candidate),
     pub(super) trial: Trial,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quic_lite::Time;
-use quic_lite::endpoint::Endpoint;
+use quic_lite::endpoint::{Endpoint, Handle};
 use relay_ebpf_loader::layout::{AliasKey, MAX_MEMBERS, Source, flag};
 
 use super::reason::Reason;
@@ -255,6 +255,9 @@ impl Offloader {
         let served = self.served.entry(peer).or_default();
         // Served for one track, it is served.
         if reason != Some(Reason::PublisherInUserspace) || served.subscriber.is_none() {
+            if let Some(why) = reason.filter(|_| served.reason != reason) {
+                log::debug!("{}: in userspace: {why}", Handle(peer.0));
+            }
             served.reason = reason;
         }
         self.upkeep.retries |= reason.is_some_and(Reason::may_pass);

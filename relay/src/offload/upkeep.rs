@@ -143,7 +143,7 @@ impl Offloader {
             return;
         };
         let found = self.engine.candidate(&fill::flow(connection.path()));
-        let link = &subscriber.link;
+        let (_, link) = &subscriber.link;
         if found.is_some_and(|it| (it.macs, it.ifindex) != (link.macs, link.ifindex)) {
             gate::shut(self.memory.slot(subscriber.slot));
             self.stirred.insert(peer);
