@@ -30,8 +30,10 @@ fn streams_go_by_the_kernel_and_arrive_whole() {
             assert_eq!(world.reason(place), None);
             let (kernel, userspace) = world.packets(place);
             let (kernel, userspace) = (kernel - before.0, userspace - before.1);
-            println!("{seed}: {kernel} from the kernel, {userspace} from userspace");
+            let padless = world.packets_without_pad(place);
+            println!("{seed}: {kernel} from the kernel ({padless} without pad), {userspace} not");
             assert!(kernel >= 340 && userspace <= 60, "{kernel} {userspace}");
+            assert!(padless <= 40, "{padless}");
         }
     });
 }

@@ -5,7 +5,7 @@
 //! the socket for a while: so acknowledgements and the relay's own work are late as they like.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use quic_relay::serve::RelayConfig;
 use quic_relay::serve::server::{self, Server};
 use quic_relay::track::PeerId;
 use relay_ebpf_loader::layout::{Candidate, Flow};
-use relay_ebpf_loader::{Sizes, Twin};
+use relay_ebpf_loader::{Engine, Sizes, Twin};
 
 use super::client::{Client, Part};
 
@@ -109,12 +109,14 @@ pub struct World {
     pub is_astray: bool,
     /// Copies that the stand-in has sent.
     pub copies: u64,
+    /// Connections that the relay has closed: the kernel must send nothing to them.
+    closed: BTreeSet<SocketAddr>,
     settings: Settings,
     /// Up and down, for each client.
     links: Vec<(Link, Link)>,
     rng: Rng,
     times: BinaryHeap<Reverse<(Time, u64)>>,
-    travels: std::collections::BTreeMap<u64, Travel>,
+    travels: BTreeMap<u64, Travel>,
     sent: u64,
     /// What waits in the relay's socket, and until when.
     socket: VecDeque<(Time, Travel)>,
@@ -156,11 +158,12 @@ impl World {
             is_stopped: false,
             is_astray: false,
             copies: 0,
+            closed: BTreeSet::new(),
             settings,
             links: Vec::new(),
             rng,
             times: BinaryHeap::new(),
-            travels: std::collections::BTreeMap::new(),
+            travels: BTreeMap::new(),
             sent: 0,
             socket: VecDeque::new(),
             buffer: vec![0; SEGMENTS * 1500],
@@ -225,6 +228,13 @@ impl World {
         (other_packets_sent, packets_sent - other_packets_sent)
     }
 
+    /// Packets to a client that the kernel had no key pad for.
+    pub fn packets_without_pad(&mut self, client: usize) -> u64 {
+        let (handle, _) = self.served(client).unwrap();
+        let slot = self.server.forwarding(PeerId(handle.0)).slot.unwrap();
+        self.twin.memory().slot(slot).without_pad.load()
+    }
+
     /// Why the kernel has no part in a client's connection.
     pub fn reason(&mut self, client: usize) -> Option<Reason> {
         let (handle, _) = self.served(client).unwrap();
@@ -238,6 +248,7 @@ impl World {
             offloader.close(now, endpoint, handle);
         }
         if let Some(connection) = endpoint.connection_mut(handle) {
+            self.closed.insert(connection.path().remote);
             connection.close(now, 1, "enough");
         }
     }
@@ -325,6 +336,10 @@ impl World {
                 continue;
             }
             let to = destination(&copy.frame);
+            assert!(
+                !self.closed.contains(&to),
+                "a packet after CONNECTION_CLOSE"
+            );
             let datagram = Datagram {
                 bytes: copy.datagram,
                 ecn: None,
