@@ -94,7 +94,7 @@ pub struct Grant {
     /// Whether its packets are to carry ECT(0) (RFC 9000 §13.4).
     pub ecn: bool,
     /// It is to waste the first number that it takes at or above this one, once, and tell of it as
-    /// [`OtherPacket::Skipped`] (RFC 9000 §21.4).
+    /// [`OtherPacket::Skipped`] (RFC 9000 §21.4). The largest number there is: none now.
     pub skip_at: PacketNumber,
 }
 

@@ -181,6 +181,9 @@ impl Connection {
     fn grant(&mut self) {
         let next = self.next_number(SpaceId::Data);
         let (max_uni_streams, stream_data) = self.streams.limits_for_others();
+        let skip_at = self.recovery.skip_at(next, self.skip_random);
+        // Whoever took that number has left it out, and tells soon.
+        let has_skipped = skip_at < next;
         let grant = Grant {
             bytes: self.recovery.window_for_others(),
             data: self.streams.credit_for_others(),
@@ -189,7 +192,11 @@ impl Connection {
             largest_acked: self.recovery.largest_acked(SpaceId::Data),
             max_datagram_size: self.recovery.max_datagram_size(),
             ecn: self.recovery.marks_ecn(),
-            skip_at: self.recovery.skip_at(next, self.skip_random),
+            skip_at: if has_skipped {
+                PacketNumber::MAX
+            } else {
+                skip_at
+            },
         };
         if let Some(other) = self.streams.other_mut() {
             other.grant(&grant);

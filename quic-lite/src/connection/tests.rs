@@ -6,10 +6,15 @@ mod datagram;
 mod extras;
 mod handshake;
 mod hostile;
+mod kernel;
 mod keys;
 mod migration;
 mod pair;
 mod peer;
+mod relayed;
+mod sharing;
+mod sharing_chaos;
+mod sharing_streams;
 mod transfer;
 
 use pair::{Direction, Pair, Setup};

@@ -207,7 +207,7 @@ impl Chaos {
     }
 }
 
-fn bad_link(mut rng: Rng) -> Box<dyn FnMut(&mut super::pair::Flying) -> bool> {
+pub(super) fn bad_link(mut rng: Rng) -> Box<dyn FnMut(&mut super::pair::Flying) -> bool> {
     let (loss, late, corrupt) = (rng.below(15), rng.below(20), rng.below(4));
     Box::new(move |flying| {
         if rng.below(100) < late {

@@ -62,6 +62,8 @@ impl Default for Setup {
 
 /// The link drops, delays or changes a datagram: `None` to drop it.
 type Filter = Box<dyn FnMut(&mut Flying) -> bool>;
+/// What another sender of the server's connection has sent by now.
+type Other = Box<dyn FnMut() -> Option<(Transmit, Vec<u8>)>>;
 
 pub(super) struct Pair {
     pub(super) now: Time,
@@ -72,6 +74,7 @@ pub(super) struct Pair {
     pub(super) flying: VecDeque<Flying>,
     /// Which datagrams arrive; the index counts all of one direction.
     pub(super) filter: Filter,
+    pub(super) other: Other,
     /// The client's address as the server sees it.
     pub(super) client_address: std::net::SocketAddr,
     /// Bytes that the server got from and sent to each client address.
@@ -118,6 +121,7 @@ impl Pair {
             server_events: Vec::new(),
             flying: VecDeque::new(),
             filter: Box::new(|_| true),
+            other: Box::new(|| None),
             client_address: CLIENT.into(),
             counts: Vec::new(),
             max_segments: 10,
@@ -279,13 +283,16 @@ impl Pair {
         {
             self.launch(Direction::ToServer, &transmit, &buffer);
         }
+        self.launch_other();
         while let Some(transmit) = self
             .server
             .as_mut()
             .and_then(|server| server.transmit(self.now, &mut buffer, self.max_segments))
         {
             self.launch(Direction::ToClient, &transmit, &buffer);
+            self.launch_other();
         }
+        self.launch_other();
         self.client_events
             .extend(core::iter::from_fn(|| self.client.poll_event()));
         let server = self.server.as_mut();
@@ -296,33 +303,44 @@ impl Pair {
         );
     }
 
+    /// What left a moment ago, under whatever was true then.
+    fn launch_other(&mut self) {
+        while let Some((transmit, datagram)) = (self.other)() {
+            self.fly(Direction::ToClient, &transmit, &datagram);
+        }
+    }
+
     fn launch(&mut self, direction: Direction, transmit: &Transmit, buffer: &[u8]) {
         let size = transmit.segment_size.unwrap_or(transmit.len);
         assert!(size > 0 && transmit.len <= buffer.len());
         for bytes in buffer[..transmit.len].chunks(size) {
-            self.sent.push((direction, bytes.len()));
-            let (local, remote) = match direction {
-                Direction::ToServer => (SERVER.into(), self.client_address),
-                Direction::ToClient => (CLIENT.into(), SERVER.into()),
-            };
             if direction == Direction::ToClient {
                 self.check_amplification(transmit.path.remote, bytes.len());
             }
-            // Whoever is not at the current address of the client does not get through.
-            let arrives =
-                direction == Direction::ToServer || transmit.path.remote == self.client_address;
-            let at = self.now + self.setup.delay;
-            let tuple = FourTuple { local, remote };
-            let mut flying = Flying {
-                at,
-                direction,
-                tuple,
-                ecn: transmit.ecn,
-                bytes: bytes.to_vec(),
-            };
-            if arrives && (self.filter)(&mut flying) {
-                self.flying.push_back(flying);
-            }
+            self.fly(direction, transmit, bytes);
+        }
+    }
+
+    pub(super) fn fly(&mut self, direction: Direction, transmit: &Transmit, bytes: &[u8]) {
+        self.sent.push((direction, bytes.len()));
+        let (local, remote) = match direction {
+            Direction::ToServer => (SERVER.into(), self.client_address),
+            Direction::ToClient => (CLIENT.into(), SERVER.into()),
+        };
+        // Whoever is not at the current address of the client does not get through.
+        let arrives =
+            direction == Direction::ToServer || transmit.path.remote == self.client_address;
+        let at = self.now + self.setup.delay;
+        let tuple = FourTuple { local, remote };
+        let mut flying = Flying {
+            at,
+            direction,
+            tuple,
+            ecn: transmit.ecn,
+            bytes: bytes.to_vec(),
+        };
+        if arrives && (self.filter)(&mut flying) {
+            self.flying.push_back(flying);
         }
     }
 
