@@ -231,6 +231,12 @@ impl Endpoint {
         self.events.pop_front()
     }
 
+    /// Whether [`Self::poll_event`] has something to tell.
+    pub fn has_events(&mut self) -> bool {
+        self.settle();
+        !self.events.is_empty()
+    }
+
     /// A connection, unless it is gone.
     pub fn connection(&self, handle: Handle) -> Option<&Connection> {
         self.slots.get(handle).map(|entry| &entry.connection)

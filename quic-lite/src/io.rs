@@ -230,7 +230,11 @@ impl Driver {
     /// How long there is nothing to do.
     fn timeout(&mut self, app: &impl Application) -> io::Result<Option<Duration>> {
         let to_send = self.unsent && self.blocked.is_none();
-        if to_send || self.sockets.iter().any(|socket| socket.readable) {
+        // Sending makes events too, such as that of a key update.
+        if to_send
+            || self.endpoint.has_events()
+            || self.sockets.iter().any(|socket| socket.readable)
+        {
             return Ok(Some(Duration::ZERO));
         }
         let deadlines = [self.endpoint.next_timeout(), app.next_timeout()];
