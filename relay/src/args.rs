@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Lab(Lab),
     /// Ask a running relay what it is doing: who is served by the kernel, who is not, and why.
     Status(Status),
+    /// Have a running relay forward in userspace only, or in the kernel again.
+    FastPath(Switch),
     /// Remove kernel programs that a killed relay has left attached.
     Cleanup,
 }
@@ -158,15 +160,41 @@ pub(crate) struct Lab {
 /// `quic-relay status`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) relay: Running,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `quic-relay fast-path`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Switch {
+    /// Whether the kernel forwards from now on.
+    #[arg(value_enum)]
+    pub(crate) state: OnOff,
+    #[command(flatten)]
+    pub(crate) relay: Running,
+}
+
+/// A relay that runs on this machine.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Running {
     /// The port that the relay listens on.
     #[arg(long, value_name = "N", default_value_t = 4443)]
     pub(crate) port: u16,
     /// What the relay was given as `--control`.
     #[arg(long, value_name = "PATH", conflicts_with = "port")]
     pub(crate) control: Option<PathBuf>,
-    /// Print one JSON object instead of a table.
-    #[arg(long)]
-    pub(crate) json: bool,
+}
+
+/// A switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnOff {
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// What a relay and its clients speak.

@@ -1,8 +1,9 @@
-//! The socket on which a running relay answers `quic-relay status`. No RFC.
+//! The socket on which a running relay answers `quic-relay status` and `quic-relay fast-path`. No RFC.
 //!
-//! Whoever connects gets one JSON object and the end of the stream; nothing is asked. Only the relay's
-//! user may connect (mode 0600). Promise: a client that does not read holds up nothing. Writing never
-//! blocks, what does not fit is tried again a little later, and no client stays longer than a limit.
+//! Whoever connects says one line, a [`Request`], and gets one JSON object and the end of the stream. Only
+//! the relay's user may connect (mode 0600). Promise: a client that does not write or does not read holds up
+//! nothing. Neither blocks, what cannot be done yet is tried again a little later, and no client stays
+//! longer than a limit.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -10,7 +11,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 
 use quic_lite::Time;
@@ -25,15 +25,26 @@ pub(crate) struct Control {
     clients: Vec<Client>,
     /// Not yet accepted until it said "would block".
     has_more: bool,
-    /// When to write on.
+    /// When to go on.
     again: Option<Time>,
+}
+
+/// What a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// How things are.
+    Status,
+    /// That the kernel forwards, or does not; and then how things are.
+    FastPath(bool),
 }
 
 /// Somebody who gets an answer.
 #[derive(Debug)]
 struct Client {
     stream: UnixStream,
-    reply: Rc<[u8]>,
+    /// What it has said of its line.
+    said: Vec<u8>,
+    reply: Option<Vec<u8>>,
     sent: usize,
     /// When we lose patience.
     until: Time,
@@ -75,70 +86,114 @@ impl Control {
         Ok(control)
     }
 
-    /// Somebody has come: whoever there is place for gets what `reply` says.
-    pub(crate) fn accept(&mut self, now: Time, reply: impl FnOnce() -> String) {
-        let mut streams = Vec::new();
+    /// Somebody has come, and is taken if there is a place.
+    pub(crate) fn accept(&mut self, now: Time) {
         self.has_more = true;
-        while streams.len() + self.clients.len() < MAX_CLIENTS {
+        while self.clients.len() < MAX_CLIENTS {
             match self.listener.accept() {
-                Ok((stream, _)) => {
-                    streams.extend(stream.set_nonblocking(true).is_ok().then_some(stream))
+                Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => {
+                    self.clients.push(Client {
+                        stream,
+                        said: Vec::new(),
+                        reply: None,
+                        sent: 0,
+                        until: now + LISTENING,
+                    });
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) => {}
                 Err(_) => {
                     self.has_more = false;
                     break;
                 }
             }
         }
-        if streams.is_empty() {
-            return;
+    }
+
+    /// Goes on with everybody, `answer` says what to tell; lets those go who have everything or are too slow.
+    pub(crate) fn go_on(&mut self, now: Time, mut answer: impl FnMut(Request) -> String) {
+        self.clients
+            .retain_mut(|client| now < client.until && client.go_on(now, &mut answer));
+        if self.has_more {
+            self.accept(now);
         }
-        let reply: Rc<[u8]> = reply().into_bytes().into();
-        self.clients
-            .extend(streams.into_iter().map(|stream| Client {
-                stream,
-                reply: Rc::clone(&reply),
-                sent: 0,
-                until: now + PATIENCE,
-            }));
-        self.go_on(now);
-    }
-
-    /// Whether somebody waits who was not accepted for want of a place that is free by now.
-    pub(crate) fn has_waiting(&self) -> bool {
-        self.has_more && self.clients.len() < MAX_CLIENTS
-    }
-
-    /// Writes on; lets those go who have everything or are too slow.
-    pub(crate) fn go_on(&mut self, now: Time) {
-        self.clients
-            .retain_mut(|client| now < client.until && client.write());
         self.again = (!self.clients.is_empty()).then(|| now + AGAIN);
     }
 
-    /// When to write on.
+    /// When to go on.
     pub(crate) fn next_timeout(&self) -> Option<Time> {
         self.again
     }
 }
 
 impl Client {
+    /// Whether there is more to do.
+    fn go_on(&mut self, now: Time, answer: &mut impl FnMut(Request) -> String) -> bool {
+        if self.reply.is_none() {
+            match self.listen() {
+                Ok(Some(request)) => {
+                    self.reply = Some(answer(request).into_bytes());
+                    self.until = now + WRITING;
+                }
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+        self.write()
+    }
+
+    /// Its request, once it is all there.
+    fn listen(&mut self) -> io::Result<Option<Request>> {
+        let mut bytes = [0; MAX_LINE];
+        let len = match self.stream.read(&mut bytes) {
+            Err(error) if is_too_early(&error) => return Ok(None),
+            other => other?,
+        };
+        self.said.extend_from_slice(&bytes[..len]);
+        match self.said.split_last() {
+            Some((b'\n', line)) => Request::parse(line).map(Some),
+            Some(_) if len > 0 && self.said.len() < MAX_LINE => Ok(None),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
     /// Whether there is more to write.
     fn write(&mut self) -> bool {
-        while let Some(rest) = self.reply.get(self.sent..).filter(|rest| !rest.is_empty()) {
+        let reply = self.reply.as_deref().unwrap_or_default();
+        while let Some(rest) = reply.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match self.stream.write(rest) {
                 Ok(len) => self.sent += len,
-                Err(error) => {
-                    return matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    );
-                }
+                Err(error) => return is_too_early(&error),
             }
         }
         false
     }
+}
+
+impl Request {
+    fn parse(line: &[u8]) -> io::Result<Self> {
+        match line {
+            b"status" => Ok(Self::Status),
+            b"fast-path on" => Ok(Self::FastPath(true)),
+            b"fast-path off" => Ok(Self::FastPath(false)),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    const fn line(self) -> &'static str {
+        match self {
+            Self::Status => "status\n",
+            Self::FastPath(true) => "fast-path on\n",
+            Self::FastPath(false) => "fast-path off\n",
+        }
+    }
+}
+
+fn is_too_early(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 impl AsRawFd for Control {
@@ -163,7 +218,7 @@ pub(crate) fn default_path(port: u16) -> Option<PathBuf> {
 }
 
 /// What the relay behind the socket at `path` says.
-pub(crate) fn ask(path: &Path) -> Result<String> {
+pub(crate) fn ask(path: &Path, request: Request) -> Result<String> {
     let failed = |error: io::Error| {
         let path = path.display();
         match error.kind() {
@@ -181,8 +236,11 @@ pub(crate) fn ask(path: &Path) -> Result<String> {
             ),
         }
     };
-    let stream = UnixStream::connect(path).map_err(failed)?;
+    let mut stream = UnixStream::connect(path).map_err(failed)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+    stream
+        .write_all(request.line().as_bytes())
+        .map_err(failed)?;
     let mut text = String::new();
     stream
         .take(MAX_REPLY)
@@ -193,10 +251,16 @@ pub(crate) fn ask(path: &Path) -> Result<String> {
 
 /// Who gets an answer at a time.
 const MAX_CLIENTS: usize = 8;
-/// How long a client may take to read it, and a relay to give it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a client may take to say what it wants.
+const LISTENING: Duration = Duration::from_millis(200);
+/// And then to read the answer.
+const WRITING: Duration = Duration::from_secs(2);
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a client whose socket was full is tried again.
 const AGAIN: Duration = Duration::from_millis(5);
+/// Longer than any request.
+const MAX_LINE: usize = 32;
 /// More than the status of ten thousand connections.
 const MAX_REPLY: u64 = 64 << 20;
 
@@ -210,20 +274,55 @@ mod tests {
 
     const NOW: Time = Time::from_micros(1);
 
+    fn connected(path: &Path, line: &str) -> UnixStream {
+        let mut stream = UnixStream::connect(path).unwrap();
+        stream.write_all(line.as_bytes()).unwrap();
+        stream
+    }
+
+    fn read(mut stream: &UnixStream) -> String {
+        let mut text = String::new();
+        // Whoever is let go with words unread sees that as an error.
+        let _ = stream.read_to_string(&mut text);
+        text
+    }
+
     #[test]
-    fn whoever_connects_gets_the_answer_and_its_end() {
+    fn whoever_asks_gets_the_answer_and_its_end() {
         let path = path("answer");
         let mut control = Control::open(&path).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let stream = UnixStream::connect(&path).unwrap();
-        control.accept(NOW, || "all well".into());
-        let mut text = String::new();
-        (&stream).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "all well");
+        for request in [
+            Request::Status,
+            Request::FastPath(true),
+            Request::FastPath(false),
+        ] {
+            let stream = connected(&path, request.line());
+            control.accept(NOW);
+            control.go_on(NOW, |asked| format!("{asked:?}"));
+            assert_eq!(read(&stream), format!("{request:?}"));
+        }
         assert_eq!(control.next_timeout(), None);
         drop(control);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_line_may_come_in_pieces_and_must_be_known() {
+        let path = path("pieces");
+        let mut control = Control::open(&path).unwrap();
+        let mut slow = connected(&path, "sta");
+        let wrong = ["stop\n", "0123456789012345678901234567890123456789", ""];
+        let wrong = wrong.map(|line| connected(&path, line));
+        wrong[2].shutdown(std::net::Shutdown::Write).unwrap();
+        control.accept(NOW);
+        control.go_on(NOW, |_| unreachable!());
+        assert!(wrong.iter().all(|stream| read(stream).is_empty()));
+        assert_eq!(control.next_timeout(), Some(NOW + AGAIN));
+        slow.write_all(b"tus\n").unwrap();
+        control.go_on(NOW, |_| "all well".into());
+        assert_eq!(read(&slow), "all well");
     }
 
     #[test]
@@ -231,23 +330,23 @@ mod tests {
         let path = path("long");
         let mut control = Control::open(&path).unwrap();
         let long = "x".repeat(4 << 20);
-        let reader = UnixStream::connect(&path).unwrap();
-        let _sleeper = UnixStream::connect(&path).unwrap();
-        control.accept(NOW, || long.clone());
+        let reader = connected(&path, "status\n");
+        let _sleeper = connected(&path, "status\n");
+        control.accept(NOW);
+        control.go_on(NOW, |_| long.clone());
         assert_eq!(control.clients.len(), 2);
-        assert_eq!(control.next_timeout(), Some(NOW + AGAIN));
         reader.set_nonblocking(true).unwrap();
         let (mut got, mut buffer) = (0, vec![0; 1 << 20]);
         loop {
             match (&reader).read(&mut buffer) {
                 Ok(0) => break,
                 Ok(len) => got += len,
-                Err(_) => control.go_on(NOW),
+                Err(_) => control.go_on(NOW, |_| unreachable!()),
             }
         }
         assert_eq!(got, long.len());
         assert_eq!(control.clients.len(), 1);
-        control.go_on(NOW + PATIENCE);
+        control.go_on(NOW + WRITING, |_| unreachable!());
         assert!(control.clients.is_empty());
     }
 
@@ -255,18 +354,15 @@ mod tests {
     fn many_clients_take_turns() {
         let path = path("many");
         let mut control = Control::open(&path).unwrap();
-        let all: Vec<_> = (0..MAX_CLIENTS + 1)
-            .map(|_| UnixStream::connect(&path).unwrap())
-            .collect();
-        control.accept(NOW, || "y".repeat(4 << 20));
+        let silent = (0..MAX_CLIENTS).map(|_| UnixStream::connect(&path).unwrap());
+        let _silent: Vec<_> = silent.collect();
+        let last = connected(&path, "status\n");
+        control.accept(NOW);
+        control.go_on(NOW, |_| unreachable!());
         assert_eq!(control.clients.len(), MAX_CLIENTS);
-        assert!(!control.has_waiting());
-        control.go_on(NOW + PATIENCE);
-        assert!(control.has_waiting());
-        control.accept(NOW, || "short".into());
-        let mut text = String::new();
-        (&all[MAX_CLIENTS]).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "short");
+        control.go_on(NOW + WRITING, |_| unreachable!());
+        control.go_on(NOW + WRITING, |_| "short".into());
+        assert_eq!(read(&last), "short");
     }
 
     #[test]
@@ -282,7 +378,7 @@ mod tests {
 
     #[test]
     fn nobody_there_is_said_in_one_line() {
-        let failure = ask(&path("nobody")).unwrap_err();
+        let failure = ask(&path("nobody"), Request::Status).unwrap_err();
         assert_eq!(failure.kind(), Kind::Network);
         assert!(
             failure.to_string().contains("no relay answers"),

@@ -23,7 +23,7 @@ use quic_relay::track::PeerId;
 use crate::args::{Serve, ServeOptions};
 use crate::client::session::setup;
 use crate::client::{resolve, tls};
-use crate::control::{Control, default_path};
+use crate::control::{Control, Request, default_path};
 use crate::credentials::Credentials;
 use crate::error::{Failure, Kind, Result};
 use crate::fast_path::FastPath;
@@ -116,14 +116,20 @@ impl Daemon {
         }
     }
 
-    fn answer(&mut self, now: Time, endpoint: &Endpoint) {
-        if let Some(mut control) = self.control.take() {
-            control.accept(now, || {
-                let status = self.status(endpoint);
-                serde_json::to_string(&status).expect("plain fields always become JSON")
-            });
-            self.control = Some(control);
-        }
+    /// Serves those who ask how things are.
+    fn attend(&mut self, now: Time, endpoint: &mut Endpoint) {
+        let Some(mut control) = self.control.take() else {
+            return;
+        };
+        control.go_on(now, |request| {
+            if let (Request::FastPath(on), Some(offloader)) = (request, self.server.offloader_mut())
+            {
+                offloader.switch(on);
+            }
+            let status = self.status(endpoint);
+            serde_json::to_string(&status).expect("plain fields always become JSON")
+        });
+        self.control = Some(control);
     }
 
     fn served(mut self, endpoint: &Endpoint) -> Served {
@@ -157,7 +163,10 @@ impl Application for Daemon {
     }
 
     fn on_readable(&mut self, now: Time, endpoint: &mut Endpoint, _id: usize) {
-        self.answer(now, endpoint);
+        if let Some(control) = &mut self.control {
+            control.accept(now);
+        }
+        self.attend(now, endpoint);
     }
 
     fn on_tick(&mut self, now: Time, endpoint: &mut Endpoint) {
@@ -166,12 +175,7 @@ impl Application for Daemon {
             self.server.shut_down(now, endpoint, FAREWELL);
             self.leave_at = Some(now + FAREWELL + FLUSH);
         }
-        if let Some(control) = &mut self.control {
-            control.go_on(now);
-            if control.has_waiting() {
-                self.answer(now, endpoint);
-            }
-        }
+        self.attend(now, endpoint);
         self.server.on_tick(now, endpoint);
         let is_late = self.leave_at.is_some_and(|at| at <= now);
         self.has_left = is_late || (self.server.is_done() && endpoint.is_idle());

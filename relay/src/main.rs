@@ -58,6 +58,7 @@ fn run(command_line: CommandLine) -> Result<()> {
         Command::Subscribe(options) => subscribe::run(options),
         Command::Serve(options) => daemon::run(options),
         Command::Status(options) => status::run(&options),
+        Command::FastPath(options) => status::switch(&options),
         Command::Cleanup => fast_path::clean_up(),
     }
 }

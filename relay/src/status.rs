@@ -11,7 +11,7 @@ use quic_relay::serve::{Counters, Roles};
 use serde::{Deserialize, Serialize};
 
 use crate::args;
-use crate::control::{ask, default_path};
+use crate::control::{Request, ask, default_path};
 use crate::error::{Failure, Kind, Result};
 use crate::terminal::columns;
 
@@ -103,26 +103,44 @@ pub(crate) enum Role {
 
 /// Runs `quic-relay status`.
 pub(crate) fn run(options: &args::Status) -> Result<()> {
-    let path = match &options.control {
-        Some(path) => path.clone(),
-        None => default_path(options.port).ok_or_else(|| {
-            Failure::new(Kind::Usage, "XDG_RUNTIME_DIR is not set")
-                .advise("say with --control where the relay answers")
-        })?,
-    };
-    let text = ask(&path)?;
-    let status: Status = serde_json::from_str(&text).map_err(|error| {
-        let what = format!(
-            "the answer at {} is not understood: {error}",
-            path.display()
-        );
-        Failure::new(Kind::Refused, what).advise("is the relay of another version?")
-    })?;
+    let (text, status) = exchange(&options.relay, Request::Status)?;
     match options.json {
         true => println!("{text}"),
         false => print!("{status}"),
     }
     Ok(())
+}
+
+/// Runs `quic-relay fast-path`.
+pub(crate) fn switch(options: &args::Switch) -> Result<()> {
+    let on = options.state == args::OnOff::On;
+    let (_, status) = exchange(&options.relay, Request::FastPath(on))?;
+    match status.fast_path.on {
+        true => Ok(()),
+        false => {
+            let why = status.fast_path.what;
+            let what = format!("that relay has no fast path: {why}");
+            Err(Failure::new(Kind::Refused, what))
+        }
+    }
+}
+
+/// What a relay answers: as it came, and understood.
+fn exchange(relay: &args::Running, request: Request) -> Result<(String, Status)> {
+    let path = match &relay.control {
+        Some(path) => path.clone(),
+        None => default_path(relay.port).ok_or_else(|| {
+            Failure::new(Kind::Usage, "XDG_RUNTIME_DIR is not set")
+                .advise("say with --control where the relay answers")
+        })?,
+    };
+    let text = ask(&path, request)?;
+    let status = serde_json::from_str(&text).map_err(|error| {
+        let path = path.display();
+        let what = format!("the answer at {path} is not understood: {error}");
+        Failure::new(Kind::Refused, what).advise("is the relay of another version?")
+    })?;
+    Ok((text, status))
 }
 
 impl Role {

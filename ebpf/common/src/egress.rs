@@ -201,7 +201,7 @@ pub fn record<T: Tables>(tables: &T, (plan, turn): (&Plan, &Turn), ticket: &Tick
     };
     record.number.store(0);
     record.time.store(tables.now());
-    let ect = (ticket.flags / flag::ECT0 & 1) << 31;
+    let ect = ((ticket.flags / flag::ECT0) & 1) << 31;
     let frames = plan.count << 24;
     record
         .meta

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::process::Process;
-use crate::control::ask;
+use crate::control::{Request, ask};
 use crate::status::Status;
 
 /// What a relay has used by some moment.
@@ -24,7 +24,8 @@ impl Usage {
     /// Up to now; what cannot be learned counts as nothing.
     pub(crate) fn of(relay: &Process, control: &Path) -> (Self, Status) {
         let process = relay.cpu_time().unwrap_or_default();
-        let status = ask(control).map(|text| serde_json::from_str::<Status>(&text));
+        let status =
+            ask(control, Request::Status).map(|text| serde_json::from_str::<Status>(&text));
         let status = status.ok().and_then(Result::ok).unwrap_or_default();
         let incoming = status.fast_path.programs.iter();
         let incoming = incoming.filter(|program| INCOMING.contains(&program.name.as_str()));
