@@ -421,6 +421,10 @@ fn status_names_everybody_and_a_client_that_sleeps_holds_up_nothing() {
         2,
         "{table}"
     );
+    let switched = program(&["fast-path", "off", "--control", &control]).output();
+    let switched = switched.expect("it was built");
+    assert_eq!(switched.status.code(), Some(7), "{}", said(&switched));
+    assert!(said(&switched).contains("that relay has no fast path"));
 
     let input = publisher.child.stdin.as_mut();
     writeln!(input.expect("a pipe"), "go").expect("the publisher reads");
