@@ -7,7 +7,6 @@
 pub mod ours;
 pub mod quiche_peer;
 pub mod quinn_peer;
-pub mod raw;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Settings with small windows.
-pub fn config(alpn: &[u8]) -> Result<quiche::Config, quiche::Error> {
+fn config() -> Result<quiche::Config, quiche::Error> {
     let mut config = quiche::Config::new(quiche::PROTOCOL_VERSION)?;
-    config.set_application_protos(&[alpn])?;
+    config.set_application_protos(&[ALPN])?;
     config.set_max_idle_timeout(10_000);
     config.set_initial_max_data(1 << 20);
     config.set_initial_max_stream_data_bidi_local(100_000);
@@ -25,18 +24,16 @@ pub fn config(alpn: &[u8]) -> Result<quiche::Config, quiche::Error> {
 }
 
 /// One quiche connection on one socket.
-pub struct Peer {
+struct Peer {
     socket: UdpSocket,
     local: SocketAddr,
-    /// The connection.
-    pub connection: quiche::Connection,
-    /// When it has waited too long.
-    pub deadline: Instant,
+    connection: quiche::Connection,
+    deadline: Instant,
 }
 
 impl Peer {
     /// Sends what there is, waits for a datagram or a timer, and feeds it in. An error after `PATIENCE`.
-    pub fn turn(&mut self) -> Result<(), Failure> {
+    fn turn(&mut self) -> Result<(), Failure> {
         if Instant::now() > self.deadline {
             return Err("the quiche peer waited too long".into());
         }
@@ -54,8 +51,7 @@ impl Peer {
         self.flush()
     }
 
-    /// Sends what there is.
-    pub fn flush(&mut self) -> Result<(), Failure> {
+    fn flush(&mut self) -> Result<(), Failure> {
         let mut buffer = [0; 1500];
         loop {
             match self.connection.send(&mut buffer) {
@@ -91,31 +87,17 @@ impl Outgoing {
 
 /// Bytes that came in, per stream; a stream is handed over when it has ended.
 #[derive(Default)]
-pub struct Incoming {
-    streams: BTreeMap<u64, Vec<u8>>,
-    /// Streams that were given up by their sender.
-    pub resets: u32,
-}
+struct Incoming(BTreeMap<u64, Vec<u8>>);
 
 impl Incoming {
-    /// Reads what is there; the streams that have ended with it.
-    pub fn pump(&mut self, connection: &mut quiche::Connection) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
+    fn pump(&mut self, connection: &mut quiche::Connection) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
         let mut ended = Vec::new();
         for id in connection.readable() {
             let mut buffer = [0; 16_384];
-            loop {
-                let (length, fin) = match connection.stream_recv(id, &mut buffer) {
-                    Ok(read) => read,
-                    Err(quiche::Error::StreamReset(_)) => {
-                        self.streams.remove(&id);
-                        self.resets += 1;
-                        break;
-                    }
-                    Err(_) => break,
-                };
-                self.streams.entry(id).or_default().extend_from_slice(&buffer[..length]);
+            while let Ok((length, fin)) = connection.stream_recv(id, &mut buffer) {
+                self.0.entry(id).or_default().extend_from_slice(&buffer[..length]);
                 if fin {
-                    ended.push((id, self.streams.remove(&id).unwrap_or_default()));
+                    ended.push((id, self.0.remove(&id).unwrap_or_default()));
                     break;
                 }
             }
@@ -129,7 +111,7 @@ pub fn serve(identity: &Identity, demands: Demands) -> Result<(SocketAddr, JoinH
     let folder = std::env::temp_dir().join(format!("foreign-quic-{}-{:?}", std::process::id(), std::thread::current().id()));
     std::fs::create_dir_all(&folder)?;
     let (certificate, key) = identity.write_pem(&folder)?;
-    let mut config = config(ALPN)?;
+    let mut config = config()?;
     config.load_cert_chain_from_pem_file(&certificate)?;
     config.load_priv_key_from_pem_file(&key)?;
     std::fs::remove_dir_all(&folder)?;
@@ -192,22 +174,16 @@ fn echo(mut peer: Peer) -> Result<u64, Failure> {
     }
 }
 
-/// Begins a connection.
-pub fn connect(server: SocketAddr, config: &mut quiche::Config) -> Result<Peer, Failure> {
-    let socket = UdpSocket::bind(crate::raw::quinn_client::any_port(server))?;
-    socket.connect(server)?;
-    let local = socket.local_addr()?;
-    let scid = quiche::ConnectionId::from_ref(&[0xEF; 16]);
-    let connection = quiche::connect(Some("localhost"), &scid, local, server, config)?;
-    Ok(Peer { socket, local, connection, deadline: Instant::now() + PATIENCE })
-}
-
 /// Runs the client side of the exchange. quiche has no call that starts a key update: `plan.key_update` is refused.
 pub fn exchange(server: SocketAddr, plan: Plan) -> Result<Report, Failure> {
     if plan.key_update {
         return Err("quiche cannot start a key update".into());
     }
-    let mut peer = connect(server, &mut config(ALPN)?)?;
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let local = socket.local_addr()?;
+    let scid = quiche::ConnectionId::from_ref(&[0xEF; 16]);
+    let connection = quiche::connect(Some("localhost"), &scid, local, server, &mut config()?)?;
+    let mut peer = Peer { socket, local, connection, deadline: Instant::now() + PATIENCE };
     while !peer.connection.is_established() {
         peer.turn()?;
     }
