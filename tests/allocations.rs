@@ -5,12 +5,17 @@
 //! one for the whole process, so all cases are one test, and only what the endpoints do is counted.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "allocations/other.rs"]
+mod other;
+
 use std::alloc::System;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use integration::certificates;
 use integration::network::address;
+use other::Numbers;
 use quic_lite::Time;
 use quic_lite::config::Config;
 use quic_lite::connection::{Connection, Event, FourTuple};
@@ -69,35 +74,49 @@ struct Case {
     name: &'static str,
     /// Pieces that the application writes.
     pieces: usize,
-    /// In datagrams rather than on a stream.
-    datagrams: bool,
+    by: By,
     /// Every so manieth datagram of the sender is lost.
     loss: Option<u64>,
+}
+
+/// How pieces travel.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Stream,
+    Datagrams,
+    /// In datagrams that another sender of the connection sends.
+    Other,
 }
 
 const CASES: &[Case] = &[
     Case {
         name: "a piece at a time",
         pieces: 1,
-        datagrams: false,
+        by: By::Stream,
         loss: None,
     },
     Case {
         name: "bulk",
         pieces: 20,
-        datagrams: false,
+        by: By::Stream,
         loss: None,
     },
     Case {
         name: "bulk with loss",
         pieces: 20,
-        datagrams: false,
+        by: By::Stream,
         loss: Some(50),
     },
     Case {
         name: "datagrams",
         pieces: 20,
-        datagrams: true,
+        by: By::Datagrams,
+        loss: None,
+    },
+    Case {
+        name: "datagrams of another sender",
+        pieces: 5,
+        by: By::Other,
         loss: None,
     },
 ];
@@ -158,6 +177,7 @@ struct Pair {
     sender: Node,
     receiver: Node,
     stream: Option<StreamId>,
+    other: Option<Arc<Numbers>>,
     piece: Chunk,
     buffer: Vec<u8>,
     copies: usize,
@@ -177,6 +197,7 @@ impl Pair {
             sender: Node::new(EndpointConfig::default(), address(1, 1000)),
             receiver: Node::new(server, address(2, 443)),
             stream: None,
+            other: None,
             piece: Chunk::from(vec![7; 1000]),
             buffer: vec![0; SEGMENTS * 1500],
             copies: 0,
@@ -215,12 +236,33 @@ impl Pair {
             let (piece, stream) = (self.piece.clone(), &mut self.stream);
             self.sender.counted(|endpoint, handle| {
                 let connection = endpoint.connection_mut(handle.unwrap()).unwrap();
-                match case.datagrams {
-                    true => connection.send_datagram_chunk(piece).unwrap(),
-                    false => write_stream(connection, stream, piece),
+                match case.by {
+                    By::Stream => write_stream(connection, stream, piece),
+                    By::Datagrams => connection.send_datagram_chunk(piece).unwrap(),
+                    By::Other => {}
                 }
             });
+            if let By::Other = case.by {
+                self.send_other();
+            }
         }
+    }
+
+    /// Another sender of the connection sends a piece.
+    fn send_other(&mut self) {
+        let (endpoint, now) = (&mut self.sender.endpoint, self.now);
+        let connection = endpoint.connection_mut(self.sender.handle.unwrap());
+        let connection = connection.unwrap();
+        let other = self
+            .other
+            .get_or_insert_with(|| Numbers::attach(connection));
+        let packet = other.seal(connection, now, &self.piece, &mut self.buffer);
+        let path = FourTuple {
+            local: self.receiver.address,
+            remote: self.sender.address,
+        };
+        self.receiver
+            .counted(|endpoint, _| endpoint.receive(now, path, None, packet));
     }
 
     /// A round trip: what the sender has, what the receiver answers.
