@@ -233,19 +233,27 @@ impl Pair {
 
     fn write(&mut self, case: &Case) {
         for _ in 0..case.pieces {
-            let (piece, stream) = (self.piece.clone(), &mut self.stream);
-            self.sender.counted(|endpoint, handle| {
-                let connection = endpoint.connection_mut(handle.unwrap()).unwrap();
-                match case.by {
-                    By::Stream => write_stream(connection, stream, piece),
-                    By::Datagrams => connection.send_datagram_chunk(piece).unwrap(),
-                    By::Other => {}
-                }
-            });
-            if let By::Other = case.by {
-                self.send_other();
+            match case.by {
+                By::Stream => self.send(|connection, stream, piece| {
+                    write_stream(connection, stream, piece);
+                }),
+                By::Datagrams => self.send(|connection, _, piece| {
+                    connection.send_datagram_chunk(piece).unwrap();
+                }),
+                By::Other => self.send_other(),
             }
         }
+    }
+
+    fn send(&mut self, send: impl FnOnce(&mut Connection, &mut Option<StreamId>, Chunk)) {
+        let (piece, stream) = (self.piece.clone(), &mut self.stream);
+        self.sender.counted(|endpoint, handle| {
+            send(
+                endpoint.connection_mut(handle.unwrap()).unwrap(),
+                stream,
+                piece,
+            );
+        });
     }
 
     /// Another sender of the connection sends a piece.
