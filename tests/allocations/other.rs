@@ -97,7 +97,8 @@ impl OtherSender for Teller {
     fn grant(&mut self, _grant: &Grant) {}
 
     fn poll(&mut self) -> Option<OtherPacket> {
-        while self.own.pop_front_if(|own| *own == self.told).is_some() {
+        while self.own.front() == Some(&self.told) {
+            self.own.pop_front();
             self.told += 1;
         }
         if self.told >= self.next().value() {
