@@ -10,7 +10,7 @@ use crate::number::LIMIT;
 use crate::pad;
 use crate::plan::Plan;
 use crate::room::{self, Size};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, Text};
 use crate::short_header::ShortHeader;
 use crate::tables::Tables;
 use crate::text;
@@ -90,7 +90,29 @@ fn skip<T: Tables>(tables: &T, slot: &Slot, index: u64) {
     }
 }
 
-/// Writes the subscriber's stream IDs and alias into the plaintext, and seals it.
+/// Writes the subscriber's stream IDs and alias into the plaintext; the header that goes with it.
+///
+/// # Errors
+///
+/// Why the number is burnt.
+#[inline(always)]
+pub fn address(
+    slot: &Slot,
+    (plan, turn): (&Plan, &Turn),
+    ticket: &Ticket,
+    plain: &mut Text,
+) -> Result<ShortHeader, Reason> {
+    let number = ticket.number;
+    // Others were faster than foreseen; or there is no place in the log, or no number.
+    let unread = number.wrapping_sub(slot.consumed.load());
+    if number >= ticket.size.bound || number >= LIMIT || unread >= RECORDS {
+        return Err(Reason::NumbersSpent);
+    }
+    rename(plan, turn, plain);
+    Ok(header(slot, ticket))
+}
+
+/// Seals the plaintext. `is_filled`: with the scratch's pad, because userspace has left none.
 ///
 /// # Errors
 ///
@@ -98,39 +120,25 @@ fn skip<T: Tables>(tables: &T, slot: &Slot, index: u64) {
 #[inline(always)]
 pub fn seal<T: Tables>(
     tables: &T,
-    slot: &Slot,
-    (plan, turn): (&Plan, &Turn),
-    ticket: &Ticket,
+    (index, slot): (u64, &Slot),
+    header: &ShortHeader,
+    (ticket, len): (&Ticket, u64),
     scratch: &mut Scratch,
+    is_filled: bool,
 ) -> Result<Sealed, Reason> {
-    let number = ticket.number;
-    // Others were faster than foreseen; or there is no place in the log, or no number.
-    let unread = number.wrapping_sub(slot.consumed.load());
-    if number >= ticket.size.bound || number >= LIMIT || unread >= RECORDS {
-        return Err(Reason::NumbersSpent);
-    }
     let Scratch { plain, frame, pad } = scratch;
-    address(plan, turn, plain);
-    let header = header(slot, ticket);
     if ticket.flags & flag::CLEAR != 0 {
-        let sum = text::copy(plain, &mut frame.text, plan.len);
+        let sum = text::copy(plain, &mut frame.text, len);
         header.place(&mut frame.head);
-        return Ok(Sealed::new(&header, sum));
+        return Ok(Sealed::new(header, sum));
     }
-    let wanted = number.wrapping_add(1);
-    let ready = tables
-        .pad(turn.slot, number)
-        .filter(|pad| pad.number.load() == wanted);
-    let sum = if let Some(ready) = ready {
-        let sum = aead::seal(ready, &header, plain, plan.len, &mut frame.text);
-        if ready.number.load() != wanted {
-            return Err(Reason::PadReplaced);
-        }
-        sum
+    let sum = if is_filled {
+        aead::seal(pad, header, plain, len, &mut frame.text)
     } else {
-        slot.without_pad.add(1);
-        pad::fill(pad, &slot.key, &slot.iv, number, plan.len);
-        aead::seal(pad, &header, plain, plan.len, &mut frame.text)
+        let ready = pad::ready(tables, index, ticket.number).ok_or(Reason::PadReplaced)?;
+        let sum = aead::seal(ready, header, plain, len, &mut frame.text);
+        pad::is_for(ready, ticket.number)?;
+        sum
     };
     let (low, high) = header.sample(&frame.text);
     let header = header.protect(header_protection_mask(&slot.hp, low, high));
@@ -171,7 +179,7 @@ fn header(slot: &Slot, ticket: &Ticket) -> ShortHeader {
 /// Stream IDs and aliases as this subscriber knows them. All are written for each subscriber, since the
 /// plaintext still has those of the last one.
 #[inline(always)]
-fn address(plan: &Plan, turn: &Turn, plain: &mut crate::scratch::Text) {
+fn rename(plan: &Plan, turn: &Turn, plain: &mut Text) {
     for index in 0..UNITS {
         let (Some(planned), Some(&id)) = (plan.units.get(index), turn.ids.get(index)) else {
             break;
@@ -201,7 +209,7 @@ pub fn record<T: Tables>(tables: &T, (plan, turn): (&Plan, &Turn), ticket: &Tick
     };
     record.number.store(0);
     record.time.store(tables.now());
-    let ect = ((ticket.flags / flag::ECT0) & 1) << 31;
+    let ect = u64::from(ticket.flags & flag::ECT0 != 0) << 31;
     let frames = plan.count << 24;
     record
         .meta

@@ -139,6 +139,7 @@ fn unprotect(slot: &Slot, datagram: &Datagram, flags: u64) -> (ShortHeader, u32)
 }
 
 /// Opens the packet whose ciphertext and tag stand in the scratch's frame, and enters its number.
+/// `is_filled`: with the scratch's pad, because userspace has left none.
 ///
 /// # Errors
 ///
@@ -146,34 +147,26 @@ fn unprotect(slot: &Slot, datagram: &Datagram, flags: u64) -> (ShortHeader, u32)
 #[inline(always)]
 pub fn open<T: Tables>(
     tables: &T,
-    (index, slot, publisher): (u64, &Slot, &Publisher),
+    (index, publisher): (u64, &Publisher),
     arrival: &Arrival,
     scratch: &mut Scratch,
+    is_filled: bool,
 ) -> Result<(), Reason> {
-    let number = arrival.number;
-    let header = &arrival.header;
     let Scratch { plain, frame, pad } = scratch;
-    if arrival.tag == 0 {
-        text::copy(&frame.text, plain, arrival.len);
+    let (header, number, len) = (&arrival.header, arrival.number, arrival.len);
+    let is_authentic = if arrival.tag == 0 {
+        text::copy(&frame.text, plain, len);
+        true
+    } else if is_filled {
+        aead::open(pad, header, &frame.text, len, plain)
     } else {
-        let wanted = number.wrapping_add(1);
-        let ready = tables
-            .pad(index, number)
-            .filter(|pad| pad.number.load() == wanted);
-        let is_authentic = if let Some(ready) = ready {
-            let is_authentic = aead::open(ready, header, &frame.text, arrival.len, plain);
-            if ready.number.load() != wanted {
-                return Err(Reason::PadReplaced);
-            }
-            is_authentic
-        } else {
-            slot.without_pad.add(1);
-            pad::fill(pad, &slot.key, &slot.iv, number, arrival.len);
-            aead::open(pad, header, &frame.text, arrival.len, plain)
-        };
-        if !is_authentic {
-            return Err(Reason::Forged);
-        }
+        let ready = pad::ready(tables, index, number).ok_or(Reason::PadReplaced)?;
+        let is_authentic = aead::open(ready, header, &frame.text, len, plain);
+        pad::is_for(ready, number)?;
+        is_authentic
+    };
+    if !is_authentic {
+        return Err(Reason::Forged);
     }
     // RFC 9000 §17.3.1: reserved bits; userspace closes the connection.
     if header.first() & 0x18 != 0 {

@@ -70,14 +70,16 @@ pub mod map {
 /// Indexes of the program array. A hook's program goes on in another, because the verifier follows each for
 /// itself, and because of the stack.
 pub mod step {
+    /// There is no pad for a packet: one is made.
+    pub const FILL: u32 = 0;
     /// A publisher's packet is opened.
-    pub const OPEN: u32 = 0;
+    pub const OPEN: u32 = 1;
     /// It is copied.
-    pub const FAN_OUT: u32 = 1;
+    pub const FAN_OUT: u32 = 2;
     /// A copy is sealed.
-    pub const SEAL: u32 = 2;
+    pub const SEAL: u32 = 3;
     /// How many there are.
-    pub const COUNT: u32 = 3;
+    pub const COUNT: u32 = 4;
 }
 
 /// Settings of all programs. Written by userspace.

@@ -4,6 +4,8 @@
 
 use crate::chacha20;
 use crate::layout::{PAD_BYTES, Pad};
+use crate::tables::Tables;
+use crate::verdict::Reason;
 use crate::word::Word;
 
 /// Makes the pad of a packet number, for a payload of `len` bytes; what of the keystream lies behind stays.
@@ -23,6 +25,27 @@ pub fn fill(pad: &Pad, key: &[Word; 4], iv: &[Word; 2], number: u64, len: u64) {
         chacha20::block(key, first, last, block);
     }
     pad.number.store(number.wrapping_add(1));
+}
+
+/// The pad that userspace has left for a packet number.
+#[inline(always)]
+pub fn ready<T: Tables>(tables: &T, slot: u64, number: u64) -> Option<&Pad> {
+    let pad = tables.pad(slot, number)?;
+    is_for(pad, number).ok().map(|()| pad)
+}
+
+/// Whether a pad still is, or is, that of a number.
+///
+/// # Errors
+///
+/// It is another's.
+#[inline(always)]
+pub fn is_for(pad: &Pad, number: u64) -> Result<(), Reason> {
+    if pad.number.load() == number.wrapping_add(1) {
+        Ok(())
+    } else {
+        Err(Reason::PadReplaced)
+    }
 }
 
 /// RFC 8439 §2.6: half of block 0. The keystream's first block holds it for a moment.

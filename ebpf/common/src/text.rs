@@ -1,7 +1,7 @@
 //! What is done to a plaintext as a whole: blanking, cutting, copying (RFC 9000 §19.1 for what PADDING is).
 
 use crate::checksum::Sum;
-use crate::scratch::Text;
+use crate::scratch::{TEXT_WORDS, Text};
 use crate::short_header::{below, joined};
 use crate::word::opaque;
 
@@ -11,12 +11,28 @@ pub fn blank(text: &mut Text, from: u64, to: u64) {
     if from >= to {
         return;
     }
-    for (index, word) in text.iter_mut().enumerate() {
-        let at = (index as u64) << 3;
-        // The bytes of this word before `from` and those from `to` on stay.
-        let before = low_bytes(from.saturating_sub(at));
-        let up_to = low_bytes(to.saturating_sub(at));
-        *word &= before | !up_to;
+    let (first, last) = (from >> 3, to >> 3);
+    // The bytes before `from` and those from `to` on stay.
+    let (before, after) = (below(from & 7), !below(to & 7));
+    if first == last {
+        return keep(text, first, before | after);
+    }
+    keep(text, first, before);
+    for index in 1..TEXT_WORDS as u64 {
+        let at = first.wrapping_add(index);
+        if at >= last {
+            break;
+        }
+        keep(text, at, 0);
+    }
+    keep(text, last, after);
+}
+
+/// Clears all other bits of a word.
+#[inline(always)]
+fn keep(text: &mut Text, index: u64, bits: u64) {
+    if let Some(word) = text.get_mut(opaque(index) as usize) {
+        *word &= bits;
     }
 }
 
@@ -66,7 +82,6 @@ fn low_bytes(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scratch::TEXT_WORDS;
 
     fn text() -> Text {
         std::array::from_fn(|index| {

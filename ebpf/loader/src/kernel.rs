@@ -141,11 +141,27 @@ impl Kernel {
     ///
     /// There is no such program, or the kernel does not run it.
     pub fn run(&self, program: &str, frame: &[u8], times: u32) -> io::Result<(u32, Duration)> {
+        self.run_in(program, frame, &[], times)
+    }
+
+    /// The same with this context: the beginning of the kernel's `struct __sk_buff`.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn run_in(
+        &self,
+        program: &str,
+        frame: &[u8],
+        context: &[u8],
+        times: u32,
+    ) -> io::Result<(u32, Duration)> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, program.to_owned());
         let program = self.ebpf.program(program).ok_or_else(missing)?;
         let program: &SchedClassifier = program.try_into().map_err(io::Error::other)?;
         let options = TestRunOptions {
             data_in: Some(frame),
+            ctx_in: (!context.is_empty()).then_some(context),
             repeat: times,
             ..TestRunOptions::default()
         };
@@ -257,6 +273,7 @@ impl fmt::Display for ProgramFacts {
 
 /// Which program stands at which index of the program array.
 const STEPS: [(u32, &str); step::COUNT as usize] = [
+    (step::FILL, "qrelay_fill"),
     (step::OPEN, "qrelay_open"),
     (step::FAN_OUT, "qrelay_fan_out"),
     (step::SEAL, "qrelay_seal"),

@@ -8,9 +8,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use relay_ebpf_common::egress;
+use relay_ebpf_common::egress::{self, Sealed, Ticket};
 use relay_ebpf_common::headers::{Datagram, Outside, START_WORDS};
 use relay_ebpf_common::ingress;
+use relay_ebpf_common::pad;
 use relay_ebpf_common::plan::Plan;
 use relay_ebpf_common::scratch::{Frame, HEAD_WORDS, Scratch, TEXT_WORDS};
 use relay_ebpf_common::tables::{Rounds, Tables};
@@ -142,7 +143,8 @@ impl Twin {
         };
         let cipher = packet.get(arrival.at as usize..).unwrap_or_default();
         frame::load(cipher, &mut scratch.frame.text);
-        ingress::open(self, (index, slot, publisher), &arrival, &mut scratch)?;
+        let is_filled = self.fill(slot, (index, arrival.number), arrival.len, &scratch);
+        ingress::open(self, (index, publisher), &arrival, &mut scratch, is_filled)?;
         let members = ingress::plan(self, &arrival, &mut scratch, plan)?;
         for member in 0..members {
             match ingress::offer(self, plan, member) {
@@ -181,7 +183,7 @@ impl Twin {
         scratch: &mut Scratch,
     ) -> Result<Copy, Reason> {
         let ticket = egress::admit(self, slot, generation, plan, turn)?;
-        let sealed = egress::seal(self, slot, (plan, turn), &ticket, scratch);
+        let sealed = self.seal(slot, (plan, turn), &ticket, scratch);
         let fate = if sealed.is_ok() {
             fate::SENT
         } else {
@@ -201,6 +203,32 @@ impl Twin {
             frame,
             datagram,
         })
+    }
+}
+
+impl Twin {
+    fn seal(
+        &self,
+        slot: &Slot,
+        (plan, turn): (&Plan, &Turn),
+        ticket: &Ticket,
+        scratch: &mut Scratch,
+    ) -> Result<Sealed, Reason> {
+        let header = egress::address(slot, (plan, turn), ticket, &mut scratch.plain)?;
+        let is_filled = self.fill(slot, (turn.slot, ticket.number), plan.len, scratch);
+        let (index, size) = ((turn.slot, slot), (ticket, plan.len));
+        egress::seal(self, index, &header, size, scratch, is_filled)
+    }
+
+    /// Fills the scratch's pad if there is none for a slot's number.
+    fn fill(&self, slot: &Slot, place: (u64, u64), len: u64, scratch: &Scratch) -> bool {
+        let (index, number) = place;
+        if pad::ready(self, index, number).is_some() {
+            return false;
+        }
+        slot.without_pad.add(1);
+        pad::fill(&scratch.pad, &slot.key, &slot.iv, number, len);
+        true
     }
 }
 

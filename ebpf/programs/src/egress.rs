@@ -10,7 +10,8 @@ use relay_ebpf_common::layout::{MARK, MARK_SLOT, Slot, fate, step};
 use relay_ebpf_common::tables::Tables;
 use relay_ebpf_common::verdict::Reason;
 
-use crate::maps::{Maps, Work, go_on, work};
+use crate::fill;
+use crate::maps::{Fill, Maps, Work, work};
 use crate::packet::Packet;
 
 /// The hook: is it a copy, and may it be sent? Nothing else is ever changed or dropped.
@@ -32,13 +33,14 @@ pub fn leave(ctx: &TcContext) -> i32 {
     let Some(slot) = Maps::slot_of(work.turn.slot) else {
         return TC_ACT_SHOT as i32;
     };
-    let mut result = admit(slot, work);
-    if result.is_ok() {
-        go_on(ctx, step::SEAL);
-        record(work, fate::BURNT);
-        result = Err(Reason::Burnt);
+    if let Err(reason) = admit(slot, work) {
+        return end(slot, Err(reason));
     }
-    end(slot, result)
+    let result = address(slot, work);
+    if let Ok(fill) = result {
+        fill::first(ctx, fill);
+    }
+    give_up(slot, work, result.err())
 }
 
 /// Seals it.
@@ -51,17 +53,24 @@ pub fn seal(ctx: &TcContext) -> i32 {
         return TC_ACT_SHOT as i32;
     };
     let packet = Packet::new(ctx);
-    let result = write(&packet, slot, work);
-    if result.is_err() {
-        Maps.count(Reason::Burnt);
-        record(work, fate::BURNT);
-        return end(slot, result);
+    if let Err(reason) = write(&packet, slot, work) {
+        return give_up(slot, work, Some(reason));
     }
     record(work, fate::SENT);
     egress::sent(slot, &work.ticket);
     packet.forget();
     work.turn.is_sent = 1;
-    end(slot, result)
+    end(slot, Ok(()))
+}
+
+/// A number was taken in vain.
+#[inline(always)]
+pub fn give_up(slot: &Slot, work: &Work, why: Option<Reason>) -> i32 {
+    record(work, fate::BURNT);
+    if let Some(reason) = why {
+        Maps.count(reason);
+    }
+    end(slot, Err(Reason::Burnt))
 }
 
 #[inline(always)]
@@ -72,16 +81,40 @@ fn admit(slot: &Slot, work: &mut Work) -> Result<(), Reason> {
 }
 
 #[inline(always)]
+fn address(slot: &Slot, work: &mut Work) -> Result<Fill, Reason> {
+    let Work {
+        scratch,
+        plan,
+        turn,
+        ticket,
+        header,
+        ..
+    } = work;
+    *header = egress::address(slot, (plan, turn), ticket, &mut scratch.plain)?;
+    Ok(Fill {
+        slot: turn.slot,
+        number: ticket.number,
+        len: plan.len,
+        is_filled: 0,
+        next: step::SEAL,
+        spare: 0,
+    })
+}
+
+#[inline(always)]
 fn write(packet: &Packet, slot: &Slot, work: &mut Work) -> Result<(), Reason> {
     let Work {
         scratch,
         plan,
         turn,
         ticket,
+        header,
+        fill,
         envelope,
         ..
     } = work;
-    let sealed = egress::seal(&Maps, slot, (plan, turn), ticket, scratch)?;
+    let (index, size) = ((turn.slot, slot), (&*ticket, plan.len));
+    let sealed = egress::seal(&Maps, index, header, size, scratch, fill.is_filled != 0)?;
     envelope.fill(slot, ticket, sealed.sum, turn.is_partial != 0);
     let is_ipv4 = slot.family.load() == 4;
     packet.write(

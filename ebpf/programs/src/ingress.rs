@@ -11,7 +11,8 @@ use relay_ebpf_common::layout::{MARK, MARK_SLOT, Slot, step};
 use relay_ebpf_common::tables::{Rounds, Tables};
 use relay_ebpf_common::verdict::Reason;
 
-use crate::maps::{Maps, Work, go_on, work};
+use crate::fill;
+use crate::maps::{Fill, Maps, Work, go_on, work};
 use crate::packet::Packet;
 
 /// The hook: whose packet is it? It goes up, whatever happens.
@@ -21,10 +22,10 @@ pub fn arrive(ctx: &TcContext) -> i32 {
     match find(&packet) {
         Ok((slot, datagram, work)) => {
             let result = receive(&packet, slot, &datagram, work);
-            if result.is_ok() {
-                go_on(ctx, step::OPEN);
+            if let Ok(fill) = result {
+                fill::first(ctx, fill);
             }
-            end(slot, result);
+            end(slot, result.map(|_| ()));
         }
         Err(reason) => Maps.count(reason),
     }
@@ -37,7 +38,7 @@ pub fn open(ctx: &TcContext) -> i32 {
     let Some((slot, work)) = entered() else {
         return TC_ACT_UNSPEC;
     };
-    let result = authenticate(slot, work);
+    let result = authenticate(work);
     if result.is_ok() {
         go_on(ctx, step::FAN_OUT);
     }
@@ -61,6 +62,13 @@ fn entered<'a>() -> Option<(&'a Slot, &'a mut Work)> {
     let work = work()?;
     let slot = Maps::slot_of(work.plan.slot)?;
     Some((slot, work))
+}
+
+/// Leaves the slot when there is no program to go on in.
+#[inline(always)]
+pub fn give_up(slot: &Slot) -> i32 {
+    slot.leave();
+    TC_ACT_UNSPEC
 }
 
 #[inline(always)]
@@ -93,19 +101,39 @@ fn receive(
     slot: &Slot,
     datagram: &Datagram,
     work: &mut Work,
-) -> Result<(), Reason> {
+) -> Result<Fill, Reason> {
     work.plan.generation = slot.enter().ok_or(Reason::NotActive)?;
     let publisher = Maps.publisher(work.plan.slot).ok_or(Reason::NotActive)?;
     work.arrival = ingress::receive(slot, publisher, datagram, &mut work.plan)?;
     let sealed = work.arrival.len.wrapping_add(work.arrival.tag);
-    packet.load_text(work.arrival.at, &mut work.scratch.frame.text, sealed)
+    packet.load_text(work.arrival.at, &mut work.scratch.frame.text, sealed)?;
+    Ok(Fill {
+        slot: work.plan.slot,
+        number: work.arrival.number,
+        len: work.arrival.len,
+        is_filled: 0,
+        next: step::OPEN,
+        spare: 0,
+    })
 }
 
 #[inline(always)]
-fn authenticate(slot: &Slot, work: &mut Work) -> Result<(), Reason> {
+fn authenticate(work: &mut Work) -> Result<(), Reason> {
     let index = work.plan.slot;
     let publisher = Maps.publisher(index).ok_or(Reason::NotActive)?;
-    ingress::open(&Maps, (index, slot, publisher), &work.arrival, &mut work.scratch)
+    let Work {
+        arrival,
+        scratch,
+        fill,
+        ..
+    } = work;
+    ingress::open(
+        &Maps,
+        (index, publisher),
+        arrival,
+        scratch,
+        fill.is_filled != 0,
+    )
 }
 
 #[inline(always)]

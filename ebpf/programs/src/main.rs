@@ -10,6 +10,7 @@
 
 mod clients;
 mod egress;
+mod fill;
 mod ingress;
 mod maps;
 mod packet;
@@ -21,6 +22,12 @@ use aya_ebpf::programs::TcContext;
 #[classifier]
 fn qrelay_ingress(ctx: TcContext) -> i32 {
     ingress::arrive(&ctx)
+}
+
+/// For both: a pad is made for a packet that has none.
+#[classifier]
+fn qrelay_fill(ctx: TcContext) -> i32 {
+    fill::fill(&ctx)
 }
 
 /// Server ingress goes on: a packet is opened.

@@ -11,12 +11,13 @@ use relay_ebpf_common::egress::Ticket;
 use relay_ebpf_common::headers::Start;
 use relay_ebpf_common::ingress::Arrival;
 use relay_ebpf_common::layout::{
-    AliasKey, Candidate, Config, Flow, Member, OUTLETS, Outlet, PADS, Pad, Publisher, RECORDS, Record,
-    Slot, Track, step,
+    AliasKey, Candidate, Config, Flow, Member, OUTLETS, Outlet, PADS, Pad, Publisher, RECORDS,
+    Record, Slot, Track, step,
 };
 use relay_ebpf_common::output::Envelope;
 use relay_ebpf_common::plan::Plan;
 use relay_ebpf_common::scratch::Scratch;
+use relay_ebpf_common::short_header::ShortHeader;
 use relay_ebpf_common::tables::{Rounds, Tables};
 use relay_ebpf_common::turn::Turn;
 use relay_ebpf_common::verdict::Reason;
@@ -75,8 +76,30 @@ pub struct Work {
     pub turn: Turn,
     /// The copy's packet number.
     pub ticket: Ticket,
+    /// The copy's header.
+    pub header: ShortHeader,
+    /// For which packet the scratch's pad is to be filled.
+    pub fill: Fill,
     /// The copy's headers.
     pub envelope: Envelope,
+}
+
+/// For which packet a pad is to be filled.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Fill {
+    /// Whose.
+    pub slot: u64,
+    /// The packet number.
+    pub number: u64,
+    /// Bytes.
+    pub len: u64,
+    /// One: the scratch's pad is the one to use.
+    pub is_filled: u64,
+    /// Where to go on then.
+    pub next: u32,
+    /// Zero.
+    pub spare: u32,
 }
 
 /// This CPU's work.

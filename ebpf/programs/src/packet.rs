@@ -153,14 +153,26 @@ impl Packet {
         // SAFETY: the envelope has `headers` bytes from `at` on.
         let result = unsafe {
             let from = core::ptr::from_ref(&envelope.words).cast::<u8>().add(at);
-            bpf_skb_store_bytes(self.skb, 0, from.cast(), headers as u32, u64::from(BPF_F_RECOMPUTE_CSUM))
+            bpf_skb_store_bytes(
+                self.skb,
+                0,
+                from.cast(),
+                headers as u32,
+                u64::from(BPF_F_RECOMPUTE_CSUM),
+            )
         };
         done(result, Reason::Burnt)?;
         // SAFETY: head and text follow each other, and have `header_len` and more than `len` bytes.
         let result = unsafe {
             let from = core::ptr::from_ref(frame).cast::<u8>();
             let from = from.add(before as usize);
-            bpf_skb_store_bytes(self.skb, headers as u32, from.cast(), len, u64::from(BPF_F_RECOMPUTE_CSUM))
+            bpf_skb_store_bytes(
+                self.skb,
+                headers as u32,
+                from.cast(),
+                len,
+                u64::from(BPF_F_RECOMPUTE_CSUM),
+            )
         };
         done(result, Reason::Burnt)
     }
@@ -175,7 +187,10 @@ impl Packet {
             return Ok(());
         }
         // SAFETY: as above.
-        done(unsafe { bpf_skb_change_tail(self.skb, len, 0) }, Reason::Burnt)
+        done(
+            unsafe { bpf_skb_change_tail(self.skb, len, 0) },
+            Reason::Burnt,
+        )
     }
 
     /// Takes off what it has of the publisher's packet and of us.
