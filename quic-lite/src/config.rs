@@ -55,6 +55,8 @@ pub struct Config {
     pub mtu_discovery: bool,
     /// The largest UDP payload to send: 1452 fits IPv6 over Ethernet.
     pub max_udp_payload: u16,
+    /// The largest UDP payload that the peer is asked to send (RFC 9000 §18.2, `max_udp_payload_size`).
+    pub accepted_udp_payload: Option<u16>,
     /// Whether to mark packets ECT(0) while the path proves to handle it (RFC 9000 §13.4).
     pub ecn: bool,
 
@@ -90,6 +92,7 @@ impl Default for Config {
             initial_rtt: Duration::from_millis(333),
             mtu_discovery: true,
             max_udp_payload: 1452,
+            accepted_udp_payload: None,
             ecn: true,
             max_ack_delay: Duration::from_millis(25),
             min_ack_delay: None,
@@ -104,7 +107,13 @@ impl Config {
     /// that the peer would refuse are brought into range.
     pub(crate) fn transport_parameters(&self) -> TransportParameters {
         let stream_window = bounded(self.initial_stream_window);
+        let defaults = TransportParameters::default();
         TransportParameters {
+            max_udp_payload_size: self
+                .accepted_udp_payload
+                .map_or(defaults.max_udp_payload_size, |size| {
+                    u64::from(size.max(1200))
+                }),
             max_idle_timeout: bounded(millis(self.max_idle_timeout)),
             initial_max_data: bounded(self.initial_connection_window),
             initial_max_stream_data_bidi_local: stream_window,
@@ -118,7 +127,7 @@ impl Config {
             min_ack_delay: self
                 .min_ack_delay
                 .map(|delay| micros(delay.min(self.max_ack_delay))),
-            ..TransportParameters::default()
+            ..defaults
         }
     }
 

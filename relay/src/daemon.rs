@@ -17,7 +17,7 @@ use quic_lite::tls::ServerTls;
 use quic_relay::moqt::ALPN;
 use quic_relay::raw;
 use quic_relay::serve::RelayConfig;
-use quic_relay::serve::server::{Above, Server, transport};
+use quic_relay::serve::server::{Above, Server, transport, transport_beside_kernel};
 use quic_relay::track::PeerId;
 
 use crate::args::{Serve, ServeOptions};
@@ -237,9 +237,13 @@ fn listen(
         .and_then(|tls| tls.prefer_chacha20())
         .map_err(|error| Failure::new(Kind::Certificate, format!("cannot use TLS: {error}")))?;
     let failed = |error: io::Error| cannot_listen(address, &error);
+    let transport = match fast_path.is_on() {
+        true => transport_beside_kernel(),
+        false => transport(),
+    };
     let config = EndpointConfig {
         server: Some(tls),
-        transport: Arc::new(transport()),
+        transport: Arc::new(transport),
         ..EndpointConfig::default()
     };
     let sockets = SocketConfig {

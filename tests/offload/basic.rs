@@ -153,3 +153,34 @@ fn other_ciphers_and_unseen_clients_stay_in_userspace() {
         }
     }
 }
+
+#[test]
+fn who_lets_itself_be_asked_acknowledges_little() {
+    let mut settings = Settings {
+        min_ack_delay: Some(Duration::from_millis(1)),
+        ..Settings::new(1)
+    };
+    settings.up.delay = Duration::from_millis(1);
+    settings.down.delay = Duration::from_millis(1);
+    let mut world = World::new(settings);
+    world.join(publisher());
+    let place = world.join(subscriber());
+    let counts = |world: &mut World| {
+        let sent = world.packets(place).0;
+        let received = world.served(place).unwrap().1.stats().packets_received;
+        (sent, received)
+    };
+    for group in 0..60 {
+        publish(&mut world, "video", group, 50, 200);
+    }
+    let before = counts(&mut world);
+    for group in 60..80 {
+        publish(&mut world, "video", group, 50, 200);
+    }
+    world.run(Duration::from_millis(200));
+    let after = counts(&mut world);
+    check(&world.clients[place], VIDEO, 0..80, 50, 200);
+    let (sent, received) = (after.0 - before.0, after.1 - before.1);
+    println!("{received} acknowledgements for {sent} packets of the kernel");
+    assert!(sent > 950 && received * 5 < sent, "{received} for {sent}");
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use integration::certificates;
+use quic_lite::config::Config;
 use quic_lite::connection::{Connection, Event};
 use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
 use quic_lite::protection::CipherSuite;
@@ -18,7 +19,6 @@ use quic_relay::moqt::{
     ALPN, FullTrackName, Location, Message, Namespace, Parameters, Properties, Setup,
     SubgroupHeader, SubgroupId,
 };
-use quic_relay::serve::server;
 use quic_relay::session::{Data, RequestId, Session, SessionConfig, SessionEvent};
 
 use super::raw::Raw;
@@ -91,7 +91,7 @@ impl Client {
         part: Part,
         address: SocketAddr,
         seed: u64,
-        suites: &[CipherSuite],
+        (suites, mut config): (&[CipherSuite], Config),
     ) -> Self {
         let mut seeds = [0; 32];
         seeds[..8].copy_from_slice(&seed.to_le_bytes());
@@ -103,7 +103,6 @@ impl Client {
             _ => ALPN,
         };
         let tls = ClientTls::with_roots([root], &[alpn]).and_then(|tls| tls.only(suites));
-        let mut config = server::transport();
         if let Part::RawNarrow(_) = part {
             config.max_uni_streams = 5;
         }

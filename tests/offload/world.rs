@@ -15,6 +15,7 @@ use integration::certificates;
 use integration::link::{Datagram, Link};
 use integration::network::address;
 use quic_lite::Time;
+use quic_lite::config::Config;
 use quic_lite::connection::{Connection, FourTuple, Stats};
 use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
 use quic_lite::io::Application;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub is_blind: bool,
     /// What clients offer.
     pub suites: Vec<CipherSuite>,
+    /// Clients let themselves be asked for fewer acknowledgements.
+    pub min_ack_delay: Option<Duration>,
 }
 
 impl Settings {
@@ -70,6 +73,7 @@ impl Settings {
             slots: 16,
             is_blind: false,
             suites: CipherSuite::ALL.to_vec(),
+            min_ack_delay: None,
         }
     }
 
@@ -135,7 +139,7 @@ impl World {
         );
         let config = EndpointConfig {
             server: Some(tls.and_then(|tls| tls.prefer_chacha20()).unwrap()),
-            transport: Arc::new(server::transport()),
+            transport: Arc::new(server::transport_beside_kernel()),
             ..EndpointConfig::default()
         };
         let mut endpoint = Endpoint::new(config, rng.bytes());
@@ -191,7 +195,12 @@ impl World {
         let place = self.clients.len();
         let from = address(2, 2000 + place as u16);
         let suites = &self.settings.suites;
-        let client = Client::new(self.now, part, from, self.rng.number(), suites);
+        let config = Config {
+            min_ack_delay: self.settings.min_ack_delay,
+            ..server::transport()
+        };
+        let seed = self.rng.number();
+        let client = Client::new(self.now, part, from, seed, (suites, config));
         self.clients.push(client);
         let up = Link::new(self.settings.up.clone(), self.rng.fork());
         let down = Link::new(self.settings.down.clone(), self.rng.fork());

@@ -39,6 +39,8 @@ pub(super) struct AckState {
     /// Packets that were sent and lost when it was last looked at.
     pub(super) sent: u64,
     pub(super) lost: u64,
+    /// Bytes of those that were sent.
+    pub(super) bytes: u64,
 }
 
 /// A publisher's connection in the kernel.

@@ -290,17 +290,24 @@ fn ask_for_acks(connection: &mut Connection, acks: &mut AckState) {
     if sent < ENOUGH_SENT {
         return;
     }
+    let packet = (stats.bytes_sent - acks.bytes) / sent;
     (acks.sent, acks.lost) = (stats.packets_sent, stats.packets_lost);
-    let packet = u64::from(connection.max_datagram_size()).max(1);
+    acks.bytes = stats.bytes_sent;
+    let window = connection.cwnd() / packet.max(1);
+    let on_the_way = connection.rtt().as_micros() as u64 * sent / INSPECTION.as_micros() as u64;
     let wanted = match lost * 100 / sent {
-        // A window needs several acknowledgements to move.
-        0 => (connection.cwnd() / packet / 8).clamp(2, FEWEST_ACKS),
+        // What waits for an acknowledgement must fit into the window beside what is on its way.
+        0 => (window.saturating_sub(on_the_way) * 3 / 4).clamp(2, FEWEST_ACKS),
         1 => 4,
         _ => 2,
     };
     let differs = wanted >= 2 * acks.asked || wanted * 2 <= acks.asked;
     if differs {
-        let delay = (connection.rtt() / 4).clamp(MIN_ACK_DELAY, MAX_ACK_DELAY);
+        // What every peer may take without being asked; when packets are lost, word of it had better be quick.
+        let delay = match lost {
+            0 => MAX_ACK_DELAY,
+            _ => (connection.rtt() / 4).clamp(MIN_ACK_DELAY, MAX_ACK_DELAY),
+        };
         if connection.request_ack_frequency(wanted, delay) {
             acks.asked = wanted;
         }

@@ -35,6 +35,16 @@ pub fn transport() -> Config {
     }
 }
 
+/// The same for a relay beside the kernel: a publisher's largest packet leaves room for what a copy may be
+/// longer, a connection ID of 20 bytes instead of our 8 and a longer packet number.
+pub fn transport_beside_kernel() -> Config {
+    let transport = transport();
+    Config {
+        accepted_udp_payload: Some(transport.max_udp_payload - 16),
+        ..transport
+    }
+}
+
 /// The relay and its way to the relay above.
 #[derive(Debug)]
 pub struct Server {
