@@ -2,7 +2,7 @@
 CACHE ?= $(or $(QUIC_RELAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quic-relay)
 RELAY = target/release/quic-relay
 
-.PHONY: demo test check build ebpf foreign fuzz clean
+.PHONY: demo test check build ebpf bench-kernel complexity foreign fuzz clean
 
 ## everything it needs, then the lab with the real clip: three subscribers, each bit for bit
 demo: build
@@ -27,6 +27,15 @@ build:
 ebpf:
 	@.ci/setup demo
 	@ebpf/build
+
+## how long the kernel programs take for a copy, against the least that one costs (root; ARGS=--json)
+bench-kernel: ebpf
+	cargo build --release --locked -p relay-ebpf-bench
+	@target/release/bench-kernel $(ARGS)
+
+## writes down how much the kernel's verifier has to follow in each program (root)
+complexity: ebpf
+	QUIC_RELAY_COMPLEXITY=write cargo test --locked -p relay-ebpf-loader --test complexity
 
 ## quinn, quiche, moq-test-client, moq-pub, moq-sub and a moq-net client against ours
 foreign:
