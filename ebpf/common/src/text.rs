@@ -1,9 +1,11 @@
 //! What is done to a plaintext as a whole: blanking, cutting, copying (RFC 9000 §19.1 for what PADDING is).
 
+use core::hint::black_box;
+
 use crate::checksum::Sum;
 use crate::scratch::{TEXT_WORDS, Text};
 use crate::short_header::{below, joined};
-use crate::word::opaque;
+use crate::word::{low_half, opaque};
 
 /// Makes PADDING of the bytes from `from` to `to`.
 #[inline(never)]
@@ -57,17 +59,30 @@ pub fn shift(text: &mut Text, start: u64, len: u64) {
     }
 }
 
-/// Copies `len` bytes, with zeros behind, and sums them up: instead of sealing and opening, for packets
-/// without protection.
+/// Copies `len` bytes, with zeros behind up to a word's end, and sums them up: instead of sealing and opening,
+/// for packets without protection.
 #[inline(never)]
 pub fn copy(from: &Text, to: &mut Text, len: u64) -> Sum {
-    let mut sum = Sum::ZERO;
-    for (index, (from, to)) in from.iter().zip(to).enumerate() {
-        let at = (index as u64) << 3;
-        *to = from & low_bytes(len.saturating_sub(at));
-        sum = sum.add(*to);
-        if at >= len {
+    let (sources, _) = from.as_chunks::<2>();
+    let (targets, _) = to.as_chunks_mut::<2>();
+    // As in `aead`: the verifier must not follow each length on its own.
+    let whole = (black_box(len) >> 4) as usize;
+    let (mut low, mut high) = (0_u64, 0_u64);
+    for (turn, ([s0, s1], [t0, t1])) in sources.iter().zip(targets).enumerate() {
+        if turn >= whole {
             break;
+        }
+        (*t0, *t1) = (*s0, *s1);
+        low = low.wrapping_add(low_half(*s0)).wrapping_add(low_half(*s1));
+        high = high.wrapping_add(*s0 >> 32).wrapping_add(*s1 >> 32);
+    }
+    let mut sum = Sum::ZERO.add_parts(low.wrapping_add(high));
+    for rest in 0..2 {
+        let at = black_box(len >> 4 << 1).wrapping_add(rest);
+        let left = (len & 15).saturating_sub(rest << 3);
+        if let (Some(from), Some(to)) = (from.get(at as usize), to.get_mut(at as usize)) {
+            *to = from & low_bytes(left);
+            sum = sum.add(*to);
         }
     }
     sum
