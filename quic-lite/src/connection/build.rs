@@ -358,9 +358,6 @@ impl Connection {
         space
             .received
             .on_packet_sent(draft.with_ack, draft.ack_eliciting);
-        if let SpaceKeys::OneRtt(keys) = &mut space.keys {
-            keys.on_sealed(draft.with_ack);
-        }
         let packet = SentPacket {
             number,
             time: now,

@@ -34,8 +34,6 @@ pub struct OneRttKeys {
     first_received: Option<PacketNumber>,
     /// The peer acknowledged a packet sealed with `local`.
     is_acked: bool,
-    /// We have not yet acknowledged, with `local`, a packet opened with `remote`.
-    owes_ack: bool,
 }
 
 impl OneRttKeys {
@@ -52,7 +50,6 @@ impl OneRttKeys {
             first_sent: PacketNumber::ZERO,
             first_received: None,
             is_acked: false,
-            owes_ack: false,
         }
     }
 
@@ -117,17 +114,15 @@ impl OneRttKeys {
             Generation::Previous => return Ok(false),
             Generation::Current => {}
             Generation::Next => {
-                // RFC 9001 §6.2: the peer did not wait until we answered its last update.
-                if self.owes_ack && self.updates > 0 {
+                // RFC 9001 §6.2: the peer did not wait until we answered its last update. Any packet is an
+                // answer: those that hold nothing but an ACK are not acknowledged, and some send only such.
+                if self.updates > 0 && self.sealed(next_sent) == 0 {
                     return Err(key_update_error(
-                        "key update before the last one was acknowledged",
+                        "key update before the last one was answered",
                     ));
                 }
                 self.update(next_sent);
             }
-        }
-        if self.first_received.is_none() {
-            self.owes_ack = true;
         }
         self.first_received = Some(
             self.first_received
@@ -154,7 +149,6 @@ impl OneRttKeys {
         self.first_sent = next_sent;
         self.first_received = None;
         self.is_acked = false;
-        self.owes_ack = false;
     }
 
     /// A packet opened with the current keys: the previous ones serve three PTOs more (RFC 9001 §6.5).
@@ -182,11 +176,6 @@ impl OneRttKeys {
         }
         self.is_acked = true;
         Ok(())
-    }
-
-    /// We sealed a packet with the current keys.
-    pub const fn on_sealed(&mut self, with_ack: bool) {
-        self.owes_ack &= !with_ack;
     }
 
     /// How many packets the current sending key has sealed at most, another sender's included.
@@ -231,15 +220,15 @@ mod tests {
     }
 
     #[test]
-    fn a_second_update_before_the_first_is_acknowledged_is_an_error() {
+    fn a_second_update_before_the_first_is_answered_is_an_error() {
         let mut keys = keys();
         keys.on_opened(Generation::Current, pn(1), pn(9)).unwrap();
         keys.on_opened(Generation::Next, pn(2), pn(9)).unwrap();
         assert_eq!(keys.choose(false, pn(3)), Generation::Next);
         let error = keys.on_opened(Generation::Next, pn(3), pn(9)).unwrap_err();
         assert_eq!(error.code, TransportErrorCode::KEY_UPDATE_ERROR);
-        keys.on_sealed(true);
-        assert_eq!(keys.on_opened(Generation::Next, pn(3), pn(9)), Ok(true));
+        // A packet of ours with the keys in use, whatever is in it.
+        assert_eq!(keys.on_opened(Generation::Next, pn(3), pn(10)), Ok(true));
     }
 
     #[test]
