@@ -83,7 +83,7 @@ impl Scene {
         };
         self.check(&sent, all_datagrams);
         let packets = self.relay.packets();
-        eprintln!("packets from the kernel {}, from userspace {}", packets.0, packets.1);
+        eprintln!("packets from the kernel {}, from userspace {}\n{:#}", packets.0, packets.1, self.relay.status());
         for subscriber in &mut self.subscribers {
             subscriber.order("leave");
             // Nothing came a second time since.
@@ -99,6 +99,9 @@ impl Scene {
             let name = self.subscribers[at].name().to_owned();
             let received = self.subscribers[at].try_event_within("received", LIMIT);
             let received = received.unwrap_or_else(|| panic!("{name}: not all of {sent} arrived\n{:#}", self.relay.status()));
+            if received["streams"] != sent["streams"] {
+                eprintln!("{name} got too little\n{:#}", self.relay.status());
+            }
             assert_exact(sent, &received, all_datagrams);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! `raw-quiche sub ADDRESS [NAME=VALUE]...`: one JSON object a line on standard output, orders on standard input.
 //! Names: `quiet` and `silence`, ms after which datagrams, and streams, that are missing are lost; `patience`, s; `credit`,
-//! unidirectional streams the peer may have open.
+//! unidirectional streams the peer may have open; `cid`, the length of its connection ID.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -16,7 +16,7 @@ use foreign_raw::tally::Tally;
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Failure> {
-    let options = Options::parse(std::env::args().skip(1), &["quiet", "silence", "patience", "credit"])?;
+    let options = Options::parse(std::env::args().skip(1), &["quiet", "silence", "patience", "credit", "cid"])?;
     if options.role != "sub" {
         return Err(format!("no role {}: sub", options.role).into());
     }
@@ -64,7 +64,7 @@ impl Subscriber {
         // The address that packets really come from: quiche keeps paths by it.
         socket.connect(options.relay)?;
         let local = socket.local_addr()?;
-        let id = quiche::ConnectionId::from_ref(&[0xEF; 16]);
+        let id = quiche::ConnectionId::from_vec(vec![0xEF; options.get("cid", 8) as usize]);
         let connection = quiche::connect(Some("localhost"), &id, local, options.relay, &mut config(options)?)?;
         Ok(Self { socket, local, connection, unfinished: HashMap::new(), tally: Tally::default() })
     }

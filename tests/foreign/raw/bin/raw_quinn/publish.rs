@@ -9,7 +9,7 @@ use foreign_raw::tally::Tally;
 use quinn::{Connection, SendStream, VarInt};
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{Updates, connect, orders, rebind, tell};
 
@@ -76,23 +76,16 @@ impl Plan {
 async fn send(connection: Connection, plan: Plan, mut updates: Updates) -> Result<(), Failure> {
     let mut tally = Tally::default();
     let mut acknowledged = JoinSet::new();
-    let mut long = Vec::new();
+    let mut long = JoinSet::new();
     for index in plan.streams..plan.streams + plan.long {
         let bytes = encode(Kind::Stream, index, plan.long_size);
         tally.add(Kind::Stream, index, &bytes);
-        long.push((connection.open_uni().await?, bytes));
+        long.spawn(send_slowly(connection.open_uni().await?, bytes, plan));
     }
-    let steps = plan.steps();
-    let piece = plan.long_size.div_ceil(steps as usize);
-    let mut pace = interval(plan.interval);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    for step in 0..steps {
+    let mut pace = pace(plan.interval);
+    for step in 0..plan.steps() {
         pace.tick().await;
         updates.look(&connection);
-        for (stream, bytes) in &mut long {
-            let at = piece * step as usize;
-            stream.write_all(bytes.get(at..bytes.len().min(at + piece)).unwrap_or_default()).await?;
-        }
         if step < plan.datagrams {
             let (least, most) = plan.datagram_lengths;
             let bytes = encode(Kind::Datagram, step, length(Kind::Datagram, step, least, most));
@@ -108,8 +101,8 @@ async fn send(connection: Connection, plan: Plan, mut updates: Updates) -> Resul
             finish(stream, &mut acknowledged)?;
         }
     }
-    for (stream, _) in long {
-        finish(stream, &mut acknowledged)?;
+    while let Some(stream) = long.join_next().await {
+        finish(stream??, &mut acknowledged)?;
     }
     let mut last = connection.open_uni().await?;
     last.write_all(&encode_end(tally.counts())).await?;
@@ -125,6 +118,23 @@ async fn send(connection: Connection, plan: Plan, mut updates: Updates) -> Resul
     sent["lost"] = connection.stats().path.lost_packets.into();
     tell(&sent);
     Ok(())
+}
+
+/// Writes a stream that lasts as long as the run: a piece each step, later if there is no credit for it.
+async fn send_slowly(mut stream: SendStream, bytes: Vec<u8>, plan: Plan) -> Result<SendStream, Failure> {
+    let mut pace = pace(plan.interval);
+    for piece in bytes.chunks(bytes.len().div_ceil(plan.steps() as usize)) {
+        pace.tick().await;
+        stream.write_all(piece).await?;
+    }
+    Ok(stream)
+}
+
+/// Ticks; those that were missed come at once.
+fn pace(every: Duration) -> Interval {
+    let mut pace = interval(every);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    pace
 }
 
 fn finish(
