@@ -350,3 +350,38 @@ fn what_the_publisher_sends_in_one_call_reaches_the_relay_as_single_packets() {
     ends_with(child, 130);
     let _ = fs::remove_file(&path);
 }
+
+/// Whether the kernel takes the programs here; says so when not.
+fn has_fast_path(test: &str) -> bool {
+    if !has_namespaces(test) {
+        return false;
+    }
+    let output = lab("--subscribers 1 --rate max --fast-path require").output();
+    let output = output.expect("the program was built");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        eprintln!("SKIP {test}: {}", said.trim_end());
+    }
+    output.status.success()
+}
+
+#[test]
+fn kernel_sends_nearly_all_packets_after_the_first_group() {
+    let _alone = alone();
+    if !has_fast_path("kernel") {
+        return;
+    }
+    // The clip has ten groups of about the same size.
+    const GROUPS: u64 = 10;
+    for words in ["", "--datagrams"] {
+        let result = runs(&format!("--subscribers 10 --fast-path require {words}"));
+        assert_eq!(result["relay"]["fast_path"], true, "{result}");
+        for subscriber in result["subscribers"].as_array().expect("a list") {
+            let from = |who: &str| subscriber[format!("packets_from_{who}")].as_u64();
+            let (kernel, userspace) = (from("kernel"), from("userspace"));
+            let (kernel, userspace) = (kernel.expect("a count"), userspace.expect("a count"));
+            let later = (kernel + userspace) * (GROUPS - 1) / GROUPS;
+            assert!(kernel * 100 >= later * 95, "{subscriber}");
+        }
+    }
+}
