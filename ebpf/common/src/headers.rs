@@ -3,7 +3,7 @@
 //! What is not exactly understood is left to the stack, for the first reason that is found.
 
 use crate::checksum::Sum;
-use crate::layout::{Config, Flow, Slot};
+use crate::layout::{Config, Flow, LOCAL_CID_LEN, Slot};
 use crate::short_header::joined;
 use crate::verdict::Reason;
 
@@ -193,14 +193,27 @@ fn number(word: u64) -> u64 {
     u64::from((word as u16).swap_bytes())
 }
 
+/// The shortest packet with a sample, from the IP header on: IPv4, UDP, short header with our connection ID,
+/// four bytes for the packet number, sample (RFC 9001 §5.4.2).
+const SHORTEST: u64 = 20 + 8 + 1 + LOCAL_CID_LEN as u64 + 4 + 16;
 /// IANA's number of UDP.
 pub const UDP: u64 = 17;
 
 impl Outside {
     /// Whether it is worth looking into.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none of our business.
     #[inline(always)]
-    pub fn is_ip(&self) -> bool {
-        self.ether_type == IPV4 || self.ether_type == IPV6
+    pub fn check(&self) -> Result<(), Reason> {
+        if self.ether_type != IPV4 && self.ether_type != IPV6 {
+            return Err(Reason::NotIp);
+        }
+        if self.len < SHORTEST {
+            return Err(Reason::TooShort);
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ use std::os::fd::AsFd;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 use crate::layout::{Config, Member, Outlet, Pad, Publisher, Record, Slot, Track};
+use crate::word::Word;
 
 /// A type that consists of [`Word`](crate::word::Word)s alone.
 ///
@@ -96,6 +97,13 @@ impl<T: Words> Area<T> {
         // SAFETY: the mapping holds `len` values from its start, is aligned to a page, lives as long as
         // `self`, and is changed through atomics alone.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    /// All of it, word by word.
+    pub const fn words(&self) -> &[Word] {
+        let len = self.bytes.get() / size_of::<Word>();
+        // SAFETY: the mapping has so many bytes, and consists of words.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr().cast(), len) }
     }
 }
 

@@ -109,6 +109,24 @@ impl Memory {
         config.schema.store(SCHEMA);
     }
 
+    /// Makes all as it was at the beginning. For tests: nobody must be using it.
+    pub fn clear(&self) {
+        let areas = [
+            self.config.words(),
+            self.slots.words(),
+            self.publishers.words(),
+            self.records.words(),
+            self.pads.words(),
+            self.outlets.words(),
+            self.tracks.words(),
+            self.members.words(),
+        ];
+        for word in areas.into_iter().flatten() {
+            word.store(0);
+        }
+        self.start();
+    }
+
     /// How much there is of what.
     pub const fn sizes(&self) -> Sizes {
         self.sizes

@@ -106,6 +106,7 @@ impl Twin {
         packet: &[u8],
         copies: &mut Vec<Copy>,
     ) -> Result<(), Reason> {
+        outside.check()?;
         let mut start = [0; START_WORDS];
         frame::load(packet, &mut start);
         let config = self.memory.config();
@@ -190,7 +191,10 @@ impl Twin {
             fate::BURNT
         };
         egress::record(self, (plan, turn), &ticket, fate);
-        let sealed = sealed?;
+        let sealed = sealed.map_err(|reason| {
+            self.count(reason);
+            Reason::Burnt
+        })?;
         egress::sent(slot, &ticket);
         self.count(Reason::Sent);
         let bytes = frame::bytes(&scratch.frame.head, &scratch.frame.text);

@@ -2,14 +2,13 @@
 //!
 //! Each test has a network of its own, which ends with its thread.
 
-use std::process::Command;
-use std::thread;
+#[path = "support/network.rs"]
+mod network;
 
-use nix::sched::{CloneFlags, unshare};
+use network::{ip, on_a_network};
 use relay_ebpf_loader::kernel::attach::{Hook, clean_up};
 use relay_ebpf_loader::kernel::measure_run_time;
 use relay_ebpf_loader::layout::{AliasKey, Flow};
-use relay_ebpf_loader::probe::probe;
 use relay_ebpf_loader::verdict::Reason;
 use relay_ebpf_loader::{Engine, Kernel, Sizes};
 
@@ -17,30 +16,6 @@ const SIZES: Sizes = Sizes {
     slots: 8,
     tracks: 4,
 };
-
-/// Runs a test on a network of its own with a veth pair, if there are the rights for that.
-fn on_a_network(test: impl FnOnce() + Send + 'static) {
-    if let Err(why) = probe() {
-        eprintln!("SKIP ({why})");
-        return;
-    }
-    let run = || {
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            eprintln!("SKIP (no network namespace: {error})");
-            return;
-        }
-        ip("link add left type veth peer name right");
-        ip("link set left up");
-        ip("link set right up");
-        test();
-    };
-    thread::spawn(run).join().expect("the test passes");
-}
-
-fn ip(words: &str) {
-    let status = Command::new("ip").args(words.split(' ')).status();
-    assert!(status.expect("ip is there").success(), "ip {words}");
-}
 
 fn loaded() -> Kernel {
     Kernel::load(SIZES).unwrap_or_else(|why| panic!("{why}"))

@@ -22,9 +22,7 @@ pub fn run(packet: &Packet) -> i32 {
 #[inline(always)]
 fn note(packet: &Packet) -> Result<bool, Reason> {
     let outside = packet.outside();
-    if !outside.is_ip() {
-        return Err(Reason::NotIp);
-    }
+    outside.check()?;
     let config = Maps.config().ok_or(Reason::LeaseExpired)?;
     let work = work().ok_or(Reason::LeaseExpired)?;
     packet.load_start(&mut work.start)?;

@@ -82,9 +82,7 @@ fn end(slot: &Slot, result: Result<(), Reason>) {
 #[inline(always)]
 fn find<'a>(packet: &Packet) -> Result<(&'a Slot, Datagram, &'a mut Work), Reason> {
     let outside = packet.outside();
-    if !outside.is_ip() {
-        return Err(Reason::NotIp);
-    }
+    outside.check()?;
     let config = Maps.config().ok_or(Reason::LeaseExpired)?;
     let work = work().ok_or(Reason::LeaseExpired)?;
     packet.load_start(&mut work.start)?;

@@ -72,9 +72,6 @@ impl Packet {
     #[inline(always)]
     pub fn load_start(&self, start: &mut Start) -> Result<(), Reason> {
         let len = self.outside().len;
-        if len < SHORTEST {
-            return Err(Reason::TooShort);
-        }
         let most = size_of::<Start>() as u64;
         let len = within(len.min(most), most).ok_or(Reason::TooShort)?;
         // SAFETY: `start` has room for `len` bytes, and any bytes are words.
@@ -244,7 +241,5 @@ fn done(result: i64, otherwise: Reason) -> Result<(), Reason> {
     if result == 0 { Ok(()) } else { Err(otherwise) }
 }
 
-/// The shortest packet that has a sample, from the IP header on: IPv4, UDP, short header, sample.
-const SHORTEST: u64 = 20 + 8 + 9 + 4 + 16;
 /// Ciphertext and tag, or header and ciphertext and tag, are shorter.
 const TEXT_BYTES: u64 = TEXT_WORDS as u64 * 8;

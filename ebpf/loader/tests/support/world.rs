@@ -1,5 +1,11 @@
 //! A publisher and its subscribers, for tests of whoever forwards between them. No RFC.
 
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test takes of it what it needs"
+)]
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 

@@ -1,0 +1,141 @@
+//! Every decision of the programs has a packet that brings it about: in the kernel (with root; SKIP without)
+//! and in its stand-in, IPv4 and IPv6. No RFC.
+
+#[path = "support/case.rs"]
+mod case;
+#[path = "support/network.rs"]
+mod network;
+#[path = "support/verdicts.rs"]
+mod table;
+#[path = "support/world.rs"]
+mod world;
+
+use case::{Cable, Case, Rig, SIZES};
+use network::on_a_network;
+use relay_ebpf_loader::Twin;
+use relay_ebpf_loader::layout::MARK;
+use relay_ebpf_loader::verdict::Reason;
+use table::{Family, TABLE, Verdict};
+
+/// Brings about one decision, and looks that nothing else changed.
+fn check(rig: &dyn Rig, verdict: &Verdict, is_ipv4: bool) -> Vec<Vec<u8>> {
+    let Verdict {
+        name,
+        reason,
+        copies,
+        change,
+        ..
+    } = *verdict;
+    let name = format!("{name} ({reason:?}, {})", if is_ipv4 { 4 } else { 6 });
+    let mut case = Case::new(rig.engine(), is_ipv4);
+    change(&mut case);
+    let (counted, subscriber) = (case.counted(reason), case.subscriber());
+    let numbers = subscriber.next_number.load();
+    let spent = subscriber.spent.load();
+    let frames = rig.send(&case, copies);
+    assert_eq!(case.counted(reason), counted + 1, "{name}");
+    assert_eq!(frames.len(), copies, "{name}");
+    for slot in case.world.memory.slots() {
+        assert_eq!(slot.busy.load(), 0, "{name}");
+    }
+    let taken = subscriber.next_number.load() - numbers;
+    if copies == 0 && reason != Reason::Burnt {
+        assert_eq!(taken, 0, "{name}");
+        assert_eq!(subscriber.spent.load(), spent, "{name}");
+        assert_eq!(case.publisher().packets.load(), 0, "{name}");
+    }
+    if subscriber.refused.load() != 0 {
+        assert_eq!(subscriber.last_refusal.load(), reason as u64, "{name}");
+    }
+    frames
+}
+
+/// All rows of the table that a rig can bring about.
+fn check_all(rig: &dyn Rig, is_kernel: bool) -> Vec<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    for is_ipv4 in [true, false] {
+        let other = if is_ipv4 { Family::Six } else { Family::Four };
+        let rows = TABLE.iter().filter(|row| row.family != other);
+        all.extend(
+            rows.filter(|row| is_kernel || !row.needs_kernel)
+                .map(|row| check(rig, row, is_ipv4)),
+        );
+    }
+    all
+}
+
+#[test]
+fn the_stand_in_decides_as_the_table_says() {
+    check_all(&Twin::new(SIZES).expect("memory"), false);
+}
+
+#[test]
+fn the_kernel_decides_as_the_table_says_and_sends_the_same_bytes() {
+    on_a_network(|| {
+        let (cable, twin) = (Cable::new(), Twin::new(SIZES).expect("memory"));
+        check_all(&cable, true);
+        // The same once more with those that both can bring about, for what they sent.
+        let same = |rig| check_all(rig, false);
+        assert!(same(&cable) == same(&twin), "frames differ");
+    });
+}
+
+#[test]
+fn every_reason_but_a_few_is_in_the_table() {
+    // Nothing outside the kernel brings these about.
+    let others = [
+        Reason::PullFailed,
+        Reason::PadReplaced,
+        Reason::ForeignMark,
+        Reason::Candidate,
+    ];
+    for reason in Reason::ALL {
+        let is_here = TABLE.iter().any(|row| row.reason == reason);
+        assert_eq!(is_here, !others.contains(&reason), "{reason:?}");
+    }
+}
+
+#[test]
+fn a_packet_that_has_our_mark_but_is_no_copy_passes_unchanged() {
+    on_a_network(|| {
+        let cable = Cable::new();
+        let case = Case::new(cable.engine(), true);
+        for mark in [MARK, MARK | 1] {
+            let counted = case.counted(Reason::ForeignMark);
+            assert_eq!(cable.run("qrelay_egress", &case, mark), -1);
+            assert_eq!(case.counted(Reason::ForeignMark), counted + 1);
+        }
+        assert_eq!(cable.run("qrelay_egress", &case, 7), -1);
+        assert_eq!(case.counted(Reason::ForeignMark), 2);
+        assert_eq!(case.subscriber().next_number.load(), 0);
+    });
+}
+
+#[test]
+fn a_client_is_noted_once_and_its_address_follows_it() {
+    on_a_network(|| {
+        for is_ipv4 in [true, false] {
+            let cable = Cable::new();
+            let mut case = Case::new(cable.engine(), is_ipv4);
+            let flow = case.flow();
+            assert_eq!(case.engine.candidate(&flow), None);
+            for round in 1..=3 {
+                case.frame[11] = round as u8;
+                assert_eq!(cable.run("qrelay_clients", &case, 0), -1);
+                let seen = case.engine.candidate(&flow).expect("it was noted");
+                assert_eq!(seen.packets, round);
+                let macs = [2, 0, 0, 0, 0, round as u8, 2, 0, 0, 0, 0, 1];
+                assert_eq!(seen.macs, macs);
+            }
+            assert_eq!(case.counted(Reason::Candidate), 1);
+            // Not when the lease is over, not to another port.
+            case.world.memory.config().alive_until.store(0);
+            cable.run("qrelay_clients", &case, 0);
+            case.world.memory.config().alive_until.store(u64::MAX);
+            case.world.memory.config().port.store(1);
+            cable.run("qrelay_clients", &case, 0);
+            let seen = case.engine.candidate(&flow).expect("it was noted");
+            assert_eq!(seen.packets, 3);
+        }
+    });
+}
