@@ -1,6 +1,5 @@
 //! Scene of chapter 15: one packet of a publisher, forwarded by the kernel programs' stand-in. RFC 9001 §5, RFC 9000 §12.4.
 
-#[expect(dead_code, reason = "shared with the tests of the stand-in")]
 #[path = "../../ebpf/loader/tests/support/world.rs"]
 mod world;
 

@@ -13,7 +13,6 @@ mod floor;
 mod relay;
 mod report;
 mod stage;
-#[expect(dead_code, reason = "tests need more of it")]
 #[path = "../../loader/tests/support/world.rs"]
 mod world;
 
