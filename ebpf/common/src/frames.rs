@@ -20,7 +20,7 @@ pub struct Walk {
     pub len: u64,
     /// Integers still to be skipped.
     pub integers: u64,
-    /// [`Trailer`] that follows them.
+    /// What follows them: zero, nothing; see `trailer`.
     pub trailer: u64,
 }
 

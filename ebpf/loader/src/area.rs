@@ -1,7 +1,7 @@
 //! An array that may be shared with the kernel: mapped, never copied. No RFC.
 //!
 //! The only place of this crate with `unsafe`. What stands in an [`Area`] consists of
-//! [`Word`](crate::word::Word)s alone, so every access is atomic and every bit pattern is a value: it does
+//! [`Word`]s alone, so every access is atomic and every bit pattern is a value: it does
 //! not matter what the other side does with the memory at the same time.
 
 #![expect(unsafe_code, reason = "mapping memory and looking at it")]
@@ -17,7 +17,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use crate::layout::{Config, Member, Outlet, Pad, Publisher, Record, Slot, Track};
 use crate::word::Word;
 
-/// A type that consists of [`Word`](crate::word::Word)s alone.
+/// A type that consists of [`Word`]s alone.
 ///
 /// # Safety
 ///
