@@ -217,6 +217,17 @@ pub(crate) fn default_path(port: u16) -> Option<PathBuf> {
     Some(base.join("quic-relay").join(format!("{port}.sock")))
 }
 
+/// Removes sockets of killed relays from the folder where sockets stand by default.
+pub(crate) fn sweep() {
+    let folder = default_path(0).and_then(|path| path.parent().map(fs::read_dir));
+    for entry in folder.into_iter().flatten().flatten().flatten() {
+        let answer = UnixStream::connect(entry.path());
+        if answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// What the relay behind the socket at `path` says.
 pub(crate) fn ask(path: &Path, request: Request) -> Result<String> {
     let failed = |error: io::Error| {

@@ -12,6 +12,7 @@ use relay_ebpf_loader::probe::{Unavailable, probe};
 use relay_ebpf_loader::{Engine, Kernel, Sizes};
 
 use crate::args::{FastPath as Mode, ServeOptions};
+use crate::control::sweep;
 use crate::error::{Failure, Kind, Result};
 use crate::interfaces::{leading_to, named};
 use crate::status;
@@ -155,6 +156,7 @@ pub(crate) fn clean_up() -> Result<()> {
     for line in &removed {
         println!("removed {line}");
     }
+    sweep();
     Ok(())
 }
 

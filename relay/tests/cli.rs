@@ -283,3 +283,28 @@ fn status_of_nobody_says_so() {
         &["no relay answers at /nonexistent/relay.sock"],
     );
 }
+
+#[test]
+fn fast_path_without_rights_names_those_that_are_missing() {
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-all", "--inh-caps=-all"]);
+    command.arg(env!("CARGO_BIN_EXE_quic-relay"));
+    let serve = "serve --tls-generate localhost --bind 0.0.0.0:0 --fast-path require";
+    let output = command
+        .args(serve.split(' '))
+        .env_remove("RUST_LOG")
+        .output();
+    let Ok(output) = output else {
+        eprintln!("SKIP rights: there is no setpriv");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    // Where no programs were built in, or no interface leads out, that is said before.
+    if said.contains("not built into") || said.contains("no network interface") {
+        eprintln!("SKIP rights: {said}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(8), "{said}");
+    assert!(said.contains("cannot be had: CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN missing"));
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
