@@ -12,7 +12,7 @@ demo: build
 test:
 	@.ci/setup test
 	@ebpf/build
-	cargo build --release --locked
+	cargo build --release --locked -p quic-relay
 	cargo test --locked --workspace
 	cargo test --locked --manifest-path fuzz/Cargo.toml
 	$(MAKE) foreign
