@@ -23,7 +23,7 @@ use candidate::{BATCH, Candidate, MOST, PACKET};
 use floor::Floor;
 use relay::{Protection, Relay};
 use relay_ebpf_loader::probe::probe;
-use report::{NAMES, Quartiles, Row};
+use report::{NAMES, Quartiles, Report, Row};
 
 fn main() -> ExitCode {
     if let Err(why) = probe() {
@@ -33,8 +33,8 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let result = match words[..] {
-        [] => all().map(|rows| report::table(&rows)),
-        ["--json"] => all().map(|rows| report::json(&rows, PACKET)),
+        [] => all().map(|result| report::table(&result)),
+        ["--json"] => all().map(|result| report::json(&result)),
         ["--only", name, copies, packets] => only(name, copies, packets),
         _ => Err(io::Error::other(USAGE)),
     };
@@ -83,7 +83,7 @@ impl Field {
     }
 }
 
-fn all() -> io::Result<Vec<Row>> {
+fn all() -> io::Result<Report> {
     let mut field = Field::new()?;
     let candidates = &mut field.candidates();
     let rows = [1, 10, 100, MOST].map(|copies| {
@@ -96,7 +96,11 @@ fn all() -> io::Result<Vec<Row>> {
             times: times.map(Quartiles::of),
         })
     });
-    rows.into_iter().collect()
+    Ok(Report {
+        packet_bytes: PACKET,
+        rows: rows.into_iter().collect::<io::Result<_>>()?,
+        is_measured: field.clear.is_measured(),
+    })
 }
 
 fn only(name: &str, copies: &str, packets: &str) -> io::Result<String> {

@@ -94,6 +94,12 @@ impl Relay {
         frames
     }
 
+    /// Whether the kernel has measured how long programs run meanwhile (`kernel.bpf_stats_enabled`).
+    pub fn is_measured(&self) -> bool {
+        let programs = self.kernel.programs();
+        programs.iter().any(|program| program.runs != 0)
+    }
+
     /// Copies sent, and how many of them without a pad.
     fn counts(&self) -> (u64, u64) {
         let memory = &self.world.memory;

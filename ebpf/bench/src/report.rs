@@ -53,9 +53,24 @@ impl Row {
     }
 }
 
+/// All that came out.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// UDP payload.
+    pub packet_bytes: usize,
+    /// By number of copies.
+    pub rows: Vec<Row>,
+    /// Whether somebody had the kernel measure programs' run times meanwhile: then all figures are larger.
+    pub is_measured: bool,
+}
+
 /// The table, and whether the aims are reached.
-pub fn table(rows: &[Row]) -> String {
-    let mut text = String::from("nanoseconds per copy: median, quartiles, multiple of the floor\n");
+pub fn table(report: &Report) -> String {
+    let rows = &report.rows;
+    let mut text = format!(
+        "{}-byte packets, nanoseconds per copy: median, quartiles, multiple of the floor\n",
+        report.packet_bytes
+    );
     let _ = write!(text, "{:>6} {:>7}", "copies", "packets");
     for name in NAMES {
         let _ = write!(text, " | {name:>23}");
@@ -73,15 +88,23 @@ pub fn table(rows: &[Row]) -> String {
             let _ = write!(text, "{comma} {name} {ratio:.2} (aim {aim}{not})");
         }
     }
+    if report.is_measured {
+        text += "\nthe kernel measured run times meanwhile (bpf_stats_enabled), which is in all figures";
+    }
     text.push('\n');
     text
 }
 
 /// The same for programs.
-pub fn json(rows: &[Row], packet: usize) -> String {
+pub fn json(report: &Report) -> String {
+    let Report {
+        packet_bytes,
+        rows,
+        is_measured,
+    } = report;
     let rows: Vec<String> = rows.iter().map(row_json).collect();
     format!(
-        "{{\"packet_bytes\":{packet},\"rows\":[{}]}}\n",
+        "{{\"packet_bytes\":{packet_bytes},\"bpf_stats_enabled\":{is_measured},\"rows\":[{}]}}\n",
         rows.join(",")
     )
 }
@@ -103,33 +126,37 @@ fn row_json(row: &Row) -> String {
 mod tests {
     use super::*;
 
-    fn row() -> Row {
-        let times =
-            |median: f64| Quartiles::of((0..100).map(|at| median - 50.0 + f64::from(at)).collect());
-        Row {
+    fn report() -> Report {
+        let spread = |median: f64| (0..100).map(|at| median - 50.0 + f64::from(at)).collect();
+        let row = Row {
             copies: 100,
             packets: 100,
-            times: [500.0, 750.0, 2000.0, 5000.0].map(times),
+            times: [500.0, 750.0, 2000.0, 5000.0].map(|median| Quartiles::of(spread(median))),
+        };
+        Report {
+            packet_bytes: 1200,
+            rows: vec![row],
+            is_measured: false,
         }
     }
 
     #[test]
     fn quartiles_are_a_quarter_from_each_end() {
-        let [floor, ..] = row().times;
+        let [floor, ..] = report().rows[0].times;
         assert_eq!((floor.low, floor.median, floor.high), (475.0, 500.0, 525.0));
     }
 
     #[test]
     fn the_table_says_which_aims_are_reached() {
-        let text = table(&[row()]);
+        let text = table(&report());
         let last = "at 100 copies: clear 1.50 (aim 1.6), pads 4.00 (aim 3.5 not reached), no pads 10.00 (aim 14)\n";
         assert!(text.ends_with(last), "{text}");
     }
 
     #[test]
     fn json_has_the_same() {
-        let text = json(&[row()], 1200);
-        assert!(text.starts_with("{\"packet_bytes\":1200,\"rows\":[{\"copies\":100"));
+        let text = json(&report());
+        assert!(text.starts_with("{\"packet_bytes\":1200,\"bpf_stats_enabled\":false,\"rows\":"));
         assert!(text.contains("\"no_pads\":{\"ns_per_copy\":5000.0"));
         assert!(text.ends_with("\"ratio\":10.000}}]}\n"));
     }

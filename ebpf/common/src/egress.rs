@@ -64,6 +64,10 @@ pub fn admit<T: Tables>(
     let data = room::take(tables, slot, plan, &size, turn)?;
     skip(tables, slot, turn.slot);
     let number = slot.next_number.add(1);
+    // Written later; its place has long left the cache, and comes back while other work is done.
+    if let Some(record) = tables.record(turn.slot, number) {
+        record.number.store(0);
+    }
     Ok(Ticket {
         number,
         size,
@@ -207,8 +211,7 @@ pub fn record<T: Tables>(tables: &T, (plan, turn): (&Plan, &Turn), ticket: &Tick
     let Some(record) = tables.record(turn.slot, ticket.number) else {
         return;
     };
-    record.number.store(0);
-    record.time.store(tables.now());
+    record.time.store(plan.time);
     let ect = u64::from(ticket.flags & flag::ECT0 != 0) << 31;
     let frames = plan.count << 24;
     record

@@ -46,6 +46,8 @@ pub struct Plan {
     pub raw_track: u64,
     /// The packet's number.
     pub number: u64,
+    /// When its copies are sent (CLOCK_MONOTONIC, ns).
+    pub time: u64,
     /// The track.
     pub track: u64,
     /// How many units.
@@ -71,6 +73,7 @@ impl Plan {
         family: 0,
         raw_track: 0,
         number: 0,
+        time: 0,
         track: NO_TRACK,
         count: 0,
         len: 0,

@@ -160,7 +160,7 @@ impl Rounds for FanOut {
         let Some(work) = work() else {
             return false;
         };
-        match ingress::offer(&Maps, &work.plan, index) {
+        match ingress::offer(&Maps, &mut work.plan, index) {
             Ok(None) => {}
             Ok(Some(turn)) => {
                 work.turn = turn;

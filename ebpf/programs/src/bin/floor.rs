@@ -44,11 +44,12 @@ fn qrelay_floor_out(ctx: TcContext) -> i32 {
     if packet.mark() & !MARK_SLOT != MARK {
         return TC_ACT_UNSPEC;
     }
-    let bytes = [0x0a_u8; 20];
-    // SAFETY: `bytes` has its length, and the verifier knows that.
+    // In words: bytes would be set by a function.
+    let words = [0x0a0a_0a0a_0a0a_0a0a_u64; 3];
+    // SAFETY: there are as many bytes in `words`.
     let result = unsafe {
-        let from = bytes.as_ptr().cast::<c_void>();
-        bpf_skb_store_bytes(ctx.skb.skb, ADDRESSES, from, bytes.len() as u32, 0)
+        let from = words.as_ptr().cast::<c_void>();
+        bpf_skb_store_bytes(ctx.skb.skb, ADDRESSES, from, 20, 0)
     };
     packet.forget();
     if result == 0 { TC_ACT_UNSPEC } else { TC_ACT_SHOT as i32 }
