@@ -41,6 +41,8 @@ unsafe impl Words for Outlet {}
 unsafe impl Words for Track {}
 // SAFETY: as above.
 unsafe impl Words for Member {}
+// SAFETY: as above.
+unsafe impl Words for Word {}
 
 /// An array of `T` that others may read and write at the same time.
 #[derive(Debug)]

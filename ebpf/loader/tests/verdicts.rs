@@ -13,7 +13,7 @@ mod world;
 use case::{Cable, Case, Rig, SIZES};
 use network::on_a_network;
 use relay_ebpf_loader::Twin;
-use relay_ebpf_loader::layout::MARK;
+use relay_ebpf_loader::layout::{MARK, PADS};
 use relay_ebpf_loader::verdict::Reason;
 use table::{Family, TABLE, Verdict};
 
@@ -108,6 +108,55 @@ fn a_packet_that_has_our_mark_but_is_no_copy_passes_unchanged() {
         assert_eq!(cable.run("qrelay_egress", &case, 7), -1);
         assert_eq!(case.counted(Reason::ForeignMark), 2);
         assert_eq!(case.subscriber().next_number.load(), 0);
+    });
+}
+
+#[test]
+fn a_flipped_bit_makes_no_copy_and_a_replay_no_second_one() {
+    on_a_network(|| {
+        let cable = Cable::new();
+        for is_ipv4 in [true, false] {
+            let mut case = Case::new(cable.engine(), is_ipv4);
+            let frame = case.frame.clone();
+            let sent = case.counted(Reason::Sent);
+            for bit in (if is_ipv4 { 42 } else { 62 } * 8)..frame.len() * 8 {
+                case.frame[bit / 8] ^= 1 << (bit % 8);
+                cable.run("qrelay_ingress", &case, 0);
+                case.frame[bit / 8] = frame[bit / 8];
+            }
+            assert_eq!(case.counted(Reason::Sent), sent);
+            assert_eq!(cable.send(&case, 1).len(), 1);
+            let seen = case.counted(Reason::Duplicate);
+            for _ in 0..100 {
+                cable.run("qrelay_ingress", &case, 0);
+            }
+            assert_eq!(case.counted(Reason::Duplicate), seen + 100);
+            assert_eq!(case.counted(Reason::Sent), sent + 1);
+        }
+    });
+}
+
+#[test]
+fn a_pad_that_is_there_is_used_and_makes_the_same_bytes() {
+    on_a_network(|| {
+        let (cable, twin) = (Cable::new(), Twin::new(SIZES).expect("memory"));
+        let frames = |rig: &dyn Rig, has_pads: bool| {
+            let case = Case::new(rig.engine(), true);
+            // The next number of the same place is another's.
+            let number = u64::from(!has_pads) * PADS;
+            for slot in [world::PUBLISHER, case::SUBSCRIBER] {
+                case.world.put_pad(slot, number);
+            }
+            let frames = rig.send(&case, 1);
+            let without = [case.publisher(), case.subscriber()].map(|it| it.without_pad.load());
+            assert_eq!(without, [u64::from(!has_pads); 2]);
+            frames
+        };
+        let expected = frames(&twin, true);
+        assert_eq!(expected.len(), 1);
+        assert_eq!(frames(&twin, false), expected);
+        assert_eq!(frames(&cable, true), expected);
+        assert_eq!(frames(&cable, false), expected);
     });
 }
 

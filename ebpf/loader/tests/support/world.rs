@@ -113,6 +113,13 @@ impl World {
         member
     }
 
+    /// Leaves the pad of a number in a slot.
+    pub fn put_pad(&self, slot: u32, number: u64) {
+        let keys = self.memory.slot(slot);
+        let pad = self.memory.pad(slot, number);
+        pad::fill(pad, &keys.key, &keys.iv, number, 1472);
+    }
+
     /// A packet of the publisher with these frames.
     pub fn packet(&self, number: u64, frames: &[u8]) -> Vec<u8> {
         let phase = self.memory.slot(PUBLISHER).phase.load();
