@@ -141,9 +141,7 @@ impl Reference {
                 bytes[at - unit.start..][..len].copy_from_slice(&id.to_be_bytes()[8 - len..]);
             }
             if let (Some((at, len)), Some(alias)) = (unit.alias, wish.alias) {
-                let ones = u8::MAX.checked_shl(9 - len as u32).unwrap_or(0);
-                let mut vi64 = [&[0], &alias.to_be_bytes()[..]].concat()[9 - len..].to_vec();
-                vi64[0] |= if len == 9 { 0xff } else { ones };
+                let vi64 = put_vi64(alias, len);
                 bytes[at - unit.start..][..len].copy_from_slice(&vi64);
             }
             copy[unit.start - first..][..bytes.len()].copy_from_slice(&bytes);
@@ -304,4 +302,14 @@ fn vi64(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
         .iter()
         .fold(u64::from(own), |value, byte| value << 8 | u64::from(*byte));
     Some((value, end))
+}
+
+/// The draft's integer with `len` bytes.
+fn put_vi64(value: u64, len: usize) -> Vec<u8> {
+    let mut bytes = [&[0], &value.to_be_bytes()[..]].concat()[9 - len..].to_vec();
+    bytes[0] |= match len {
+        9 => 0xff,
+        len => u8::MAX.checked_shl(9 - len as u32).unwrap_or(0),
+    };
+    bytes
 }
