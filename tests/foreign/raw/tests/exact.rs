@@ -123,7 +123,7 @@ fn publisher_without_chacha20_is_served_by_userspace_which_says_why() {
     assert_eq!(scene.relay.packets().0, 0);
 }
 
-/// Its copies are longer than the publisher's packets.
+/// Its copies are longer than the publisher's packets, for which the relay asks publishers to leave room.
 #[test]
 fn subscriber_with_longer_connection_ids_than_ours() {
     let test = "subscriber_with_longer_connection_ids_than_ours";
@@ -133,7 +133,8 @@ fn subscriber_with_longer_connection_ids_than_ours() {
     let subscribers = ["cid=0", "cid=20"].map(|words| PEERS.subscriber(&world, Stack::Quiche, Family::V6, words));
     let publisher = PEERS.publisher(&world, Family::V6, MIXED);
     let mut scene = Scene { publisher, subscribers: subscribers.into(), relay, world };
-    scene.play(Mode::On, true);
+    let (_, packets) = scene.play(Mode::On, true);
+    assert_by_kernel(packets, 0.5);
 }
 
 #[test]

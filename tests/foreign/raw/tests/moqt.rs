@@ -83,5 +83,6 @@ fn moq_sub_plays_what_the_kernel_forwards_of_moq_pub() {
     // It joined late, so it has an end of the film that begins with a group.
     assert!(received.len() >= 47, "{} of {} frames arrived", received.len(), sent.len());
     assert!(sent.windows(received.len()).any(|part| part == received), "{} frames arrived altered", received.len());
-    assert_by_kernel(packets, 0.5);
+    // They join in the middle: a group that is under way is finished by userspace.
+    assert_by_kernel(packets, 0.3);
 }
