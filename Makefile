@@ -2,7 +2,7 @@
 CACHE ?= $(or $(QUIC_RELAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quic-relay)
 RELAY = target/release/quic-relay
 
-.PHONY: demo test check build ebpf bench-kernel complexity foreign fuzz clean
+.PHONY: demo test check build ebpf bench-kernel bench-delay complexity foreign fuzz clean
 
 ## everything it needs, then the lab with the real clip: three subscribers, each bit for bit
 demo: build
@@ -32,6 +32,11 @@ ebpf:
 bench-kernel: ebpf
 	cargo build --release --locked -p relay-ebpf-bench
 	@target/release/bench-kernel $(ARGS)
+
+## what the relay adds to a packet's way, in the kernel and in userspace, in turns (root)
+bench-delay: build
+	cargo build --release --locked -p relay-ebpf-bench
+	@target/release/bench-delay $(RELAY)
 
 ## writes down how much the kernel's verifier has to follow in each program (root)
 complexity: ebpf
