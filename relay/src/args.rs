@@ -177,11 +177,14 @@ pub(crate) struct Switch {
     pub(crate) relay: Running,
 }
 
+/// Where the relay listens if it is not told (no port is registered for MOQT).
+pub(crate) const PORT: u16 = 4443;
+
 /// A relay that runs on this machine.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Running {
     /// The port that the relay listens on.
-    #[arg(long, value_name = "N", default_value_t = 4443)]
+    #[arg(long, value_name = "N", default_value_t = PORT)]
     pub(crate) port: u16,
     /// What the relay was given as `--control`.
     #[arg(long, value_name = "PATH", conflicts_with = "port")]

@@ -20,7 +20,7 @@ use quic_relay::serve::RelayConfig;
 use quic_relay::serve::server::{Above, Server, transport, transport_beside_kernel};
 use quic_relay::track::PeerId;
 
-use crate::args::{Serve, ServeOptions};
+use crate::args::{PORT, Serve, ServeOptions};
 use crate::client::session::setup;
 use crate::client::{resolve, tls};
 use crate::control::{Control, Request, default_path};
@@ -297,8 +297,6 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
     };
     Failure::new(Kind::Address, format!("cannot listen on {address}: {what}")).advise(advice)
 }
-
-const PORT: u16 = 4443;
 
 /// The control socket, among watched descriptors.
 const CONTROL: usize = 0;

@@ -27,7 +27,7 @@ use self::namespaces::Namespaces;
 use self::outcome::{Outcome, Relay, Subscriber};
 use self::process::{Launch, Message, Process, now};
 use self::usage::Usage;
-use crate::args::{FastPath, Lab, Protocol};
+use crate::args::{FastPath, Lab, PORT, Protocol};
 use crate::credentials::hex;
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -462,7 +462,6 @@ fn split(words: &str) -> Vec<String> {
 const CLIP: &[u8] = include_bytes!("../../tests/media/clip.ivf");
 
 const TRACK: &str = "--namespace lab --track clip";
-const PORT: u16 = 4443;
 
 /// The second hop that is made.
 const SUBSCRIBERS_HOP: usize = 1;

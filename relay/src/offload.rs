@@ -38,7 +38,7 @@ mod tracks;
 mod trial;
 mod upkeep;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use quic_lite::connection::Event;
@@ -54,7 +54,7 @@ pub use clock::KernelClock;
 pub use reason::Reason;
 pub use status::Forwarding;
 
-use served::Served;
+use served::Roster;
 use slots::Slots;
 use tracks::Fed;
 use upkeep::Upkeep;
@@ -122,8 +122,7 @@ pub struct Offloader {
     memory: Arc<Memory>,
     clock: KernelClock,
     slots: Slots,
-    /// Connections that publish or subscribe, or did.
-    served: BTreeMap<PeerId, Served>,
+    served: Roster,
     tracks: HashMap<TrackId, Fed>,
     free_tracks: Vec<u32>,
     /// Connections to look at in this turn.
@@ -147,7 +146,7 @@ impl Offloader {
             engine,
             memory,
             clock,
-            served: BTreeMap::new(),
+            served: Roster::default(),
             tracks: HashMap::new(),
             stirred: BTreeSet::new(),
             unsettled: BTreeSet::new(),
@@ -183,10 +182,12 @@ impl Offloader {
             return;
         }
         match event {
-            Event::HandshakeConfirmed | Event::PathValidated(_) => {}
             Event::KeysUpdated { .. } | Event::PathChanged { .. } => self.halt(peer),
-            Event::RemoteCidChanged(_) => {}
-            Event::ConnectionIdIssued(_) | Event::ConnectionIdRetired(_) => {}
+            Event::HandshakeConfirmed
+            | Event::PathValidated(_)
+            | Event::RemoteCidChanged(_)
+            | Event::ConnectionIdIssued(_)
+            | Event::ConnectionIdRetired(_) => {}
             Event::Closed(_) => return self.close(now, endpoint, handle),
             _ => return,
         }
@@ -234,7 +235,7 @@ impl Offloader {
         (track, packet): (TrackId, PacketNumber),
         to: PeerId,
     ) -> bool {
-        let to_slot = self.served.get(&to).and_then(|it| it.subscriber.as_ref());
+        let to_slot = self.served.subscriber(to);
         let (Some(subscriber), Some(from)) = (to_slot, self.origin(track)) else {
             return false;
         };
@@ -249,7 +250,7 @@ impl Offloader {
     /// A track and its publisher, as the sent log names them.
     fn origin(&self, track: TrackId) -> Option<u64> {
         let fed = self.tracks.get(&track)?;
-        let publisher = self.served.get(&fed.publisher?)?.publisher.as_ref()?;
+        let publisher = self.served.publisher(fed.publisher?)?;
         Some(u64::from(publisher.slot) | u64::from(fed.index?) << 32)
     }
 

@@ -355,10 +355,8 @@ pub struct Pad {
     pub number: Word,
     /// Poly1305 r, clamped, and s, as in RFC 8439 §2.5: little-endian.
     pub one_time_key: [Word; 4],
-    /// r and r² in 26-bit limbs, two limbs in each word (low half first): words 0-2 are r, 3-5 are r².
-    pub powers: [Word; 6],
-    /// Zero.
-    pub spare: Word,
+    /// Zero; brings the keystream to a word divisible by four.
+    pub spare: [Word; 7],
     /// Keystream from block 1 on.
     pub keystream: [Word; PAD_BYTES / 8],
 }

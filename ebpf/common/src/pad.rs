@@ -70,8 +70,7 @@ impl Pad {
         Self {
             number: Word::new(0),
             one_time_key: [const { Word::new(0) }; 4],
-            powers: [const { Word::new(0) }; 6],
-            spare: Word::new(0),
+            spare: [const { Word::new(0) }; 7],
             keystream: [const { Word::new(0) }; PAD_BYTES / 8],
         }
     }

@@ -51,10 +51,7 @@ impl Offloader {
 
     /// Streams that began without the kernel are userspace's, also when their beginning comes again.
     fn mark_old_streams(&mut self, connection: &Connection, peer: PeerId) {
-        let publisher = self
-            .served
-            .get_mut(&peer)
-            .and_then(|it| it.publisher.as_mut());
+        let publisher = self.served.publisher_mut(peer);
         let Some(publisher) = publisher else {
             return;
         };
@@ -71,10 +68,7 @@ impl Offloader {
     /// Fills a publisher's slot with what its connection has now and opens it.
     fn reopen_publisher(&mut self, connection: &Connection, peer: PeerId) -> Result<(), Reason> {
         self.sync_cids(connection, peer)?;
-        let publisher = self
-            .served
-            .get_mut(&peer)
-            .and_then(|it| it.publisher.as_mut());
+        let publisher = self.served.publisher_mut(peer);
         let publisher = publisher.ok_or(Reason::Closed)?;
         let slot = self.memory.slot(publisher.slot);
         if gate::is_open(slot) {
@@ -97,10 +91,7 @@ impl Offloader {
 
     /// Tells the kernel by which connection IDs packets of a publisher come.
     fn sync_cids(&mut self, connection: &Connection, peer: PeerId) -> Result<(), Reason> {
-        let publisher = self
-            .served
-            .get_mut(&peer)
-            .and_then(|it| it.publisher.as_mut());
+        let publisher = self.served.publisher_mut(peer);
         let Some(publisher) = publisher else {
             return Ok(());
         };
@@ -167,10 +158,7 @@ impl Offloader {
 
     /// Fills a subscriber's slot with what its connection has now and opens it.
     fn reopen_subscriber(&mut self, connection: &Connection, peer: PeerId) -> Result<(), Reason> {
-        let subscriber = self
-            .served
-            .get_mut(&peer)
-            .and_then(|it| it.subscriber.as_mut());
+        let subscriber = self.served.subscriber_mut(peer);
         let subscriber = subscriber.ok_or(Reason::Closed)?;
         let slot = self.memory.slot(subscriber.slot);
         if gate::is_open(slot) {

@@ -1,5 +1,6 @@
 //! What the offloader knows of one connection. No RFC.
 
+use core::ops::{Deref, DerefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,7 +11,11 @@ use super::ledger::Ledger;
 use super::pads::Pads;
 use super::reason::Reason;
 use super::trial::Trial;
-use crate::track::{SubscriptionId, TrackId};
+use crate::track::{PeerId, SubscriptionId, TrackId};
+
+/// All connections that publish or subscribe, or did.
+#[derive(Debug, Default)]
+pub(super) struct Roster(BTreeMap<PeerId, Served>);
 
 /// A connection that publishes or subscribes, or did.
 #[derive(Debug, Default)]
@@ -84,6 +89,42 @@ impl Use {
         if packets != self.packets || self.at == Time::ZERO {
             *self = Self { packets, at: now };
         }
+    }
+}
+
+impl Roster {
+    /// A connection's slot as a publisher.
+    pub(super) fn publisher(&self, peer: PeerId) -> Option<&PublisherSlot> {
+        self.0.get(&peer)?.publisher.as_ref()
+    }
+
+    /// The same, to change it.
+    pub(super) fn publisher_mut(&mut self, peer: PeerId) -> Option<&mut PublisherSlot> {
+        self.0.get_mut(&peer)?.publisher.as_mut()
+    }
+
+    /// A connection's slot as a subscriber.
+    pub(super) fn subscriber(&self, peer: PeerId) -> Option<&SubscriberSlot> {
+        self.0.get(&peer)?.subscriber.as_ref()
+    }
+
+    /// The same, to change it.
+    pub(super) fn subscriber_mut(&mut self, peer: PeerId) -> Option<&mut SubscriberSlot> {
+        self.0.get_mut(&peer)?.subscriber.as_mut()
+    }
+}
+
+impl Deref for Roster {
+    type Target = BTreeMap<PeerId, Served>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Roster {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }
 

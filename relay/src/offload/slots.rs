@@ -110,7 +110,6 @@ fn wipe_sending(slot: &Slot) {
 fn wipe_pad(pad: &Pad) {
     if pad.number.swap(0) != 0 {
         zero_all(&pad.one_time_key);
-        zero_all(&pad.powers);
         zero_all(&pad.keystream);
     }
 }

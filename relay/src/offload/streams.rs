@@ -39,8 +39,7 @@ enum Opening {
 impl Offloader {
     /// See [`super::Offload::begin`].
     pub fn begin(&mut self, track: TrackId, (peer, stream): Source) {
-        let publisher = self.served.get_mut(&peer);
-        let Some(publisher) = publisher.and_then(|it| it.publisher.as_mut()) else {
+        let Some(publisher) = self.served.publisher_mut(peer) else {
             return;
         };
         let index = stream.index();
@@ -99,8 +98,8 @@ impl Offloader {
 
     /// Where the stream of a publisher comes out, if both are in the kernel.
     fn way(&self, (peer, stream): Source, to: PeerId) -> Option<Way<'_>> {
-        let publisher = self.served.get(&peer)?.publisher.as_ref()?;
-        let subscriber = self.served.get(&to)?.subscriber.as_ref()?;
+        let publisher = self.served.publisher(peer)?;
+        let subscriber = self.served.subscriber(to)?;
         let (index, slot) = (stream.index(), publisher.slot);
         let place = outlet_index(slot, index);
         Some(Way {
@@ -113,7 +112,7 @@ impl Offloader {
 
     /// Whether the kernel forwards a stream.
     fn is_forwarded(&self, (peer, stream): Source) -> bool {
-        let publisher = self.served.get(&peer).and_then(|it| it.publisher.as_ref());
+        let publisher = self.served.publisher(peer);
         publisher.is_some_and(|publisher| {
             let sources = &self.memory.publisher(publisher.slot).sources;
             let source = sources.get((stream.index() % SOURCES) as usize);
@@ -126,8 +125,7 @@ impl Offloader {
 
     /// See [`super::Offload::end`].
     pub fn end(&mut self, (peer, stream): Source) {
-        let publisher = self.served.get_mut(&peer);
-        let Some(publisher) = publisher.and_then(|it| it.publisher.as_mut()) else {
+        let Some(publisher) = self.served.publisher_mut(peer) else {
             return;
         };
         let index = stream.index();
@@ -151,10 +149,7 @@ impl Offloader {
     /// Frees the outlets of streams that are over, as soon as no program can be using them.
     pub(super) fn free_ended(&mut self, endpoint: &mut Endpoint) {
         for peer in core::mem::take(&mut self.upkeep.ending) {
-            let publisher = self
-                .served
-                .get_mut(&peer)
-                .and_then(|it| it.publisher.as_mut());
+            let publisher = self.served.publisher_mut(peer);
             let Some(publisher) = publisher else {
                 continue;
             };
@@ -181,7 +176,7 @@ impl Offloader {
     /// Frees all outlets of a publisher's slot, which nobody is inside.
     pub(super) fn free_outlets_of(&self, endpoint: &mut Endpoint, publisher: u32) {
         let of_it = |tag: u64| tag >> 48 == u64::from(publisher) + 1;
-        for (to, served) in &self.served {
+        for (to, served) in self.served.iter() {
             let Some(subscriber) = &served.subscriber else {
                 continue;
             };
@@ -228,10 +223,7 @@ impl Offloader {
 
     /// Ends streams that nobody knows: the relay has refused or forgotten them without a word.
     pub(super) fn end_unknown(&mut self, endpoint: &Endpoint, peer: PeerId) {
-        let publisher = self
-            .served
-            .get_mut(&peer)
-            .and_then(|it| it.publisher.as_mut());
+        let publisher = self.served.publisher_mut(peer);
         let Some(publisher) = publisher else {
             return;
         };

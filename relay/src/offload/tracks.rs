@@ -103,11 +103,7 @@ impl Offloader {
 
     /// Takes a track out of the kernel, with the publisher at rest meanwhile.
     fn clear_track(&mut self, publisher: PeerId, index: u32, selector: Selector) {
-        let served = self.served.get_mut(&publisher);
-        let Some(slot_index) = served
-            .and_then(|it| it.publisher.as_ref())
-            .map(|it| it.slot)
-        else {
+        let Some(slot_index) = self.served.publisher(publisher).map(|it| it.slot) else {
             return;
         };
         let slot = self.memory.slot(slot_index);

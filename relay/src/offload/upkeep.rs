@@ -136,7 +136,7 @@ impl Offloader {
 
     /// A subscriber's packets come by another link, for example another gateway: copies go there too.
     fn follow_link(&mut self, endpoint: &Endpoint, peer: PeerId) {
-        let subscriber = self.served.get(&peer).and_then(|it| it.subscriber.as_ref());
+        let subscriber = self.served.subscriber(peer);
         let (Some(subscriber), Some(connection)) =
             (subscriber, endpoint.connection(Handle(peer.0)))
         else {

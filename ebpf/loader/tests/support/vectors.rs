@@ -163,15 +163,10 @@ fn pad_words(pad: &Pad) -> impl Iterator<Item = u64> {
     let Pad {
         number,
         one_time_key,
-        powers,
         spare,
         keystream,
     } = pad;
-    let start = [number]
-        .into_iter()
-        .chain(one_time_key)
-        .chain(powers)
-        .chain([spare]);
+    let start = [number].into_iter().chain(one_time_key).chain(spare);
     start.chain(keystream).map(Word::load)
 }
 
