@@ -146,7 +146,8 @@ fn read_on(ebpf: &Ebpf, cpu: usize, is_over: &AtomicBool) {
 
 /// As userspace changes a slot: disabled, nobody inside, all new, active.
 fn write(slot: &Slot, generation: u64) {
-    slot.state.store(generation << 8 | state::DISABLED);
+    // A barrier: a store could still be on its way when `busy` is looked at.
+    slot.state.swap(generation << 8 | state::DISABLED);
     while slot.busy.load() != 0 {
         thread::yield_now();
     }
