@@ -1,4 +1,4 @@
-//! Handshakes over bad networks, with the criteria of quic-interop-runner. RFC 9000 §5 to §8.
+//! Handshakes over bad networks, beyond the runner's cases (`interop.rs`). RFC 9000 §5 to §8.
 
 use std::time::Duration;
 
@@ -8,9 +8,8 @@ use integration::{
     for_each_seed,
 };
 use quic_lite::Side;
-use quic_lite::connection::{Connection, Event};
+use quic_lite::connection::Event;
 use quic_lite::error::ConnectionError;
-use quic_lite::protection::CipherSuite;
 use quic_lite::wire::frame::Frame;
 use quic_lite::wire::header::PacketType;
 
@@ -29,24 +28,6 @@ fn received_time(pair: &Files) -> Duration {
         .finished
         .expect("no file")
         .since(pair.tap.packets[0].time)
-}
-
-/// Runner: `handshake`.
-#[test]
-fn one_handshake_brings_one_file_in_three_round_trips() {
-    for_each_seed(5, |seed| {
-        let mut pair = one_file(Scenario::new(seed));
-        pair.run(SECOND);
-        assert_eq!((pair.tap.handshakes(), pair.tap.client_hellos()), (1, 1));
-        assert_eq!(pair.tap.kind(Kind::Retry), 0);
-        assert_eq!(pair.tap.kind(Kind::Unopened), 0);
-        // One for TLS, one for the file; the rest is sending at 10 Mbit/s.
-        assert!(
-            received_time(&pair) < Duration::from_millis(80),
-            "{:?}",
-            received_time(&pair)
-        );
-    });
 }
 
 #[test]
@@ -71,92 +52,6 @@ fn both_sides_confirm_and_discard_handshake_keys() {
     assert_eq!(pair.tap.from(Side::Client).filter(late).count(), 0);
 }
 
-/// Runner: `longrtt`. RFC 9002 §6.2: the first PTO passes before the answer can be there.
-#[test]
-fn a_round_trip_of_1500_ms_is_survived_and_probed() {
-    for_each_seed(5, |seed| {
-        let link = LinkConfig {
-            delay: Duration::from_millis(750),
-            ..LinkConfig::default()
-        };
-        let mut pair = one_file(Scenario::over(seed, &link));
-        pair.run(10 * SECOND);
-        assert!(pair.tap.client_hellos() >= 2);
-        assert_eq!(pair.tap.handshakes(), 1);
-        assert!(
-            received_time(&pair) < Duration::from_millis(3_500),
-            "{:?}",
-            received_time(&pair)
-        );
-    });
-}
-
-/// Runner: `chacha20`.
-#[test]
-fn a_client_that_offers_only_chacha20_gets_it() {
-    let mut pair = one_file(Scenario {
-        suites: vec![CipherSuite::ChaCha20Poly1305Sha256],
-        ..Scenario::new(1)
-    });
-    let established =
-        |connection: Option<&Connection>| connection.is_some_and(Connection::is_established);
-    pair.run_until(SECOND, |pair| {
-        established(pair.client.connection()) && established(pair.server.connection())
-    });
-    let suites =
-        [pair.client.connection(), pair.server.connection()].map(|side| side.unwrap().suite());
-    assert_eq!(suites, [Some(CipherSuite::ChaCha20Poly1305Sha256); 2]);
-    pair.run(SECOND);
-}
-
-/// Runner: `retry`. The tap asserts that packet numbers go on across the Retry (RFC 9000 §17.2.5.3).
-#[test]
-fn a_retry_is_answered_with_its_token() {
-    for_each_seed(5, |seed| {
-        let mut pair = one_file(Scenario {
-            retry: true,
-            ..Scenario::new(seed)
-        });
-        pair.run(SECOND);
-        let packets = &pair.tap.packets;
-        let retry = packets
-            .iter()
-            .position(|packet| packet.kind == Kind::Retry)
-            .unwrap();
-        assert_eq!(pair.tap.kind(Kind::Retry), 1);
-        let (before, after) = packets.split_at(retry);
-        assert!(
-            before
-                .iter()
-                .all(|packet| packet.from == Side::Client && packet.token_len == 0)
-        );
-        let initial =
-            |packet: &&TappedPacket| packet.from == Side::Client && packet.is(PacketType::Initial);
-        for packet in after.iter().filter(initial) {
-            assert_eq!(packet.token_len, packets[retry].token_len);
-        }
-        assert_eq!(pair.tap.handshakes(), 1);
-        assert!(
-            received_time(&pair) < Duration::from_millis(110),
-            "{:?}",
-            received_time(&pair)
-        );
-    });
-}
-
-/// Runner: `amplificationlimit`. The harness checks the limit of RFC 9000 §8.1 itself, in every test.
-#[test]
-fn a_large_chain_waits_for_the_client_and_not_for_ever() {
-    for_each_seed(10, |seed| {
-        let mut scenario = Scenario::new(seed);
-        scenario.chain = certificates::long();
-        scenario.to_server.drop_list = (2..=7).collect();
-        let mut pair = one_file(scenario);
-        pair.run(20 * SECOND);
-        assert_eq!(pair.tap.handshakes(), 1);
-    });
-}
-
 /// RFC 9000 §8.1: without loss, the client's acknowledgements give the server room again and again.
 #[test]
 fn a_large_chain_costs_few_round_trips() {
@@ -169,38 +64,6 @@ fn a_large_chain_costs_few_round_trips() {
         "{:?}",
         received_time(&pair)
     );
-}
-
-/// Runner: `handshakeloss`, 50 connections.
-#[test]
-fn handshakes_survive_thirty_percent_loss() {
-    for_each_seed(50, |seed| {
-        let link = LinkConfig {
-            loss: 30,
-            max_losses_in_row: 3,
-            ..LinkConfig::default()
-        };
-        let mut scenario = Scenario::over(seed, &link);
-        scenario = scenario.both(|config| config.handshake_timeout = 60 * SECOND);
-        let mut pair = one_file(scenario);
-        pair.run(60 * SECOND);
-        assert_eq!(pair.tap.handshakes(), 1);
-    });
-}
-
-/// Runner: `handshakecorruption`, 50 connections.
-#[test]
-fn handshakes_survive_thirty_percent_corruption() {
-    for_each_seed(50, |seed| {
-        let link = LinkConfig {
-            corruption: 30,
-            ..LinkConfig::default()
-        };
-        let mut scenario = Scenario::over(seed, &link);
-        scenario = scenario.both(|config| config.handshake_timeout = 60 * SECOND);
-        let mut pair = one_file(scenario);
-        pair.run(60 * SECOND);
-    });
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! Files over bad networks: flow control, stream limits, loss recovery. Runner's cases; RFC 9000 §4, RFC 9002.
+//! Files over bad networks: flow control, stream limits, loss recovery, beyond the runner's cases (`interop.rs`).
+//! RFC 9000 §4, RFC 9002.
 
 use std::time::Duration;
 
-use integration::link::Outages;
 use integration::{
-    FileClient, FileServer, Kind, LinkConfig, Pair, Scenario, TappedPacket, for_each_seed,
+    FileClient, FileServer, LinkConfig, Pair, Scenario, TappedPacket, for_each_seed,
 };
 use quic_lite::Side;
 use quic_lite::config::Config;
@@ -40,37 +40,6 @@ fn goodput(pair: &Files, bandwidth: u64) -> u64 {
     (u128::from(pair.client.app.bytes) * 100 / possible) as u64
 }
 
-/// Runner: `transfer`. Windows are small at first, so credit must be given again and again.
-#[test]
-fn three_files_through_small_windows() {
-    for_each_seed(2, |seed| {
-        let small = |config: &mut Config| {
-            config.initial_stream_window = 64 << 10;
-            config.initial_connection_window = 128 << 10;
-        };
-        let mut pair = start(Scenario::new(seed).both(small), &[2 * MB, 3 * MB, 5 * MB]);
-        pair.run(60 * SECOND);
-        assert_eq!((pair.client.app.files, pair.tap.handshakes()), (3, 1));
-        assert!(
-            pair.tap
-                .count(Side::Client, |frame| matches!(frame, Frame::MaxData(_)))
-                > 0
-        );
-        assert!(
-            pair.tap.count(Side::Client, |frame| matches!(
-                frame,
-                Frame::MaxStreamData(_)
-            )) > 0
-        );
-        assert_eq!(pair.tap.kind(Kind::Unopened), 0);
-        assert!(
-            goodput(&pair, 10_000_000) > 75,
-            "{} %",
-            goodput(&pair, 10_000_000)
-        );
-    });
-}
-
 /// Windows that may not grow still carry everything.
 #[test]
 fn windows_that_stay_small_slow_down_and_do_not_stop() {
@@ -83,22 +52,6 @@ fn windows_that_stay_small_slow_down_and_do_not_stop() {
     let mut pair = start(Scenario::new(1).both(small), &[MB / 2, MB / 2]);
     // Two windows in three round trips, at worst.
     pair.run(8 * SECOND);
-}
-
-/// Runner: `multiplexing`. The limit on streams must be raised again and again.
-#[test]
-fn two_thousand_small_files_over_a_hundred_streams() {
-    for_each_seed(2, |seed| {
-        let scenario = Scenario::new(seed).both(|config| config.max_bidi_streams = 100);
-        let mut pair = start(scenario, &[32; 1999]);
-        pair.run(20 * SECOND);
-        assert_eq!(pair.client.app.files, 1999);
-        assert!(
-            pair.tap
-                .count(Side::Server, |frame| matches!(frame, Frame::MaxStreams(_)))
-                > 0
-        );
-    });
 }
 
 /// A relay opens streams for hours: each that is over must be forgotten, on both sides.
@@ -118,60 +71,6 @@ fn ten_thousand_streams_leave_nothing_behind() {
         assert_eq!(connection.streams().open_parts(), 0);
         assert_eq!(connection.bytes_in_flight(), 0);
     }
-}
-
-/// Runner: `blackhole`.
-#[test]
-fn a_link_that_fails_two_of_seven_seconds_is_survived() {
-    for_each_seed(2, |seed| {
-        for congestion in ALGORITHMS {
-            let link = LinkConfig {
-                outages: Some(Outages {
-                    on: 5 * SECOND,
-                    off: 2 * SECOND,
-                }),
-                ..LinkConfig::default()
-            };
-            let mut pair = start(over(seed, &link, congestion), &[10 * MB]);
-            let took = pair.run(30 * SECOND);
-            assert!(took > 7 * SECOND, "never in the dark: {took:?}");
-        }
-    });
-}
-
-/// Runner: `transferloss`.
-#[test]
-fn two_percent_loss_is_repaired() {
-    for_each_seed(5, |seed| {
-        for congestion in ALGORITHMS {
-            let link = LinkConfig {
-                loss: 2,
-                ..LinkConfig::default()
-            };
-            let mut pair = start(over(seed, &link, congestion), &[2 * MB]);
-            pair.run(20 * SECOND);
-            assert!(
-                goodput(&pair, 10_000_000) > 10,
-                "{} %",
-                goodput(&pair, 10_000_000)
-            );
-        }
-    });
-}
-
-/// Runner: `transfercorruption`.
-#[test]
-fn two_percent_corruption_is_repaired() {
-    for_each_seed(5, |seed| {
-        for congestion in ALGORITHMS {
-            let link = LinkConfig {
-                corruption: 2,
-                ..LinkConfig::default()
-            };
-            let mut pair = start(over(seed, &link, congestion), &[2 * MB]);
-            pair.run(20 * SECOND);
-        }
-    });
 }
 
 #[test]
@@ -235,27 +134,6 @@ fn ten_megabytes_fill_most_of_ten_megabits() {
         pair.run(20 * SECOND);
         let goodput = goodput(&pair, 10_000_000);
         assert!(goodput >= 85, "{congestion:?}: {goodput} %");
-    }
-}
-
-/// Runner: `ecn`. Both sides mark, count and report; neither ever sends CE.
-#[test]
-fn ecn_marks_go_out_and_come_back_as_counts() {
-    let mut pair = start(Scenario::new(1), &[MB]);
-    pair.run(5 * SECOND);
-    use quic_lite::connection::Ecn;
-    assert!(
-        pair.tap
-            .packets
-            .iter()
-            .all(|packet| packet.ecn != Some(Ecn::Ce))
-    );
-    for side in [Side::Client, Side::Server] {
-        let unmarked = pair.tap.from(side).find(|packet| packet.ecn.is_none());
-        assert!(unmarked.is_none(), "{}", unmarked.unwrap());
-        let with_counts =
-            |frame: &Frame<'_>| matches!(frame, Frame::Ack(ack) if ack.ecn_counts.is_some());
-        assert!(pair.tap.count(side, with_counts) > 0);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A file server and a client for it, in the manner of the interop runner's `hq-interop`. No RFC.
 //!
-//! A client asks for a file by its size; its content follows from its size, so the client can check every
-//! byte of it without having it.
+//! A client asks for a file by its size; its content follows from its size and its stream, so the client can
+//! check every byte of it without having it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -79,7 +79,8 @@ impl FileClient {
         loop {
             match connection.read(id, &mut buffer).unwrap() {
                 Read::Bytes(len) => {
-                    let wrong = (0..len).find(|i| buffer[*i] != content(*size, *at + *i as u64));
+                    let wrong =
+                        (0..len).find(|i| buffer[*i] != content((id, *size), *at + *i as u64));
                     assert_eq!(wrong, None, "{id:?} differs after byte {at}");
                     *at += len as u64;
                 }
@@ -181,7 +182,9 @@ impl FileServer {
         };
         while at < size {
             let end = (*at + BLOCK).min(*size);
-            let block: Vec<u8> = (*at..end).map(|offset| content(*size, offset)).collect();
+            let block: Vec<u8> = (*at..end)
+                .map(|offset| content((key.1, *size), offset))
+                .collect();
             let written = connection.write(key.1, &block).unwrap() as u64;
             *at += written;
             if written < block.len() as u64 {
@@ -220,9 +223,10 @@ impl Application for FileServer {
     }
 }
 
-/// The byte at `offset` of the file of `size` bytes: no period that is a power of two.
-const fn content(size: u64, offset: u64) -> u8 {
-    (offset ^ (offset >> 7) ^ (offset >> 15) ^ size) as u8
+/// The byte at `offset` of the file of `size` bytes on this stream: no period that is a power of two.
+fn content((id, size): (StreamId, u64), offset: u64) -> u8 {
+    let of_file = size ^ id.index().wrapping_mul(151);
+    (offset ^ (offset >> 7) ^ (offset >> 15) ^ of_file) as u8
 }
 
 /// Bytes written at a time.

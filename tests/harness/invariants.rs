@@ -37,7 +37,7 @@ impl Invariants {
         self.accounts.entry(source).or_default().received += len as u64;
         for packet in packets {
             // RFC 9000 §8.1: a Handshake packet or a token comes from one who receives there.
-            if packet.is(PacketType::Handshake) || packet.token_len > 0 {
+            if packet.is(PacketType::Handshake) || !packet.token.is_empty() {
                 self.accounts.entry(source).or_default().is_validated = true;
             }
             packet.frames().for_each(|frame| self.on_answer(&frame));

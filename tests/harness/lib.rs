@@ -7,6 +7,7 @@
 //! | `scenario` | the settings of one run |
 //! | `pair` | two endpoints and their applications, driven step by step |
 //! | `tap` | every packet sent, opened |
+//! | `trace` | what may be asked of them |
 //! | `invariants` | what must hold after every step of any run |
 //! | `files` | applications: a file server, a client that checks what it gets |
 //! | `certificates` | chains of any length, the same bytes each time |
@@ -26,6 +27,7 @@ pub mod pair;
 pub mod scenario;
 pub mod seeds;
 pub mod tap;
+mod trace;
 
 pub use files::{FileClient, FileServer};
 pub use link::LinkConfig;

@@ -10,15 +10,21 @@ use quic_lite::{Side, Time};
 
 use crate::link::{Datagram, Link, LinkConfig};
 
-/// The address that the client believes to have.
+/// The address that the client believes to have, unless a scenario says otherwise.
 pub const CLIENT: SocketAddr = address(2, 40_000);
-/// The server's address.
+/// The server's address, unless a scenario says otherwise.
 pub const SERVER: SocketAddr = address(1, 4433);
 
 /// An address of the simulated network.
 pub const fn address(host: u8, port: u16) -> SocketAddr {
     let ip = std::net::Ipv4Addr::new(10, 0, 0, host);
     SocketAddr::V4(std::net::SocketAddrV4::new(ip, port))
+}
+
+/// The same, of IPv6.
+pub const fn address6(host: u16, port: u16) -> SocketAddr {
+    let ip = std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, host);
+    SocketAddr::V6(std::net::SocketAddrV6::new(ip, port, 0, 0))
 }
 
 /// A datagram that has reached an endpoint.
@@ -47,6 +53,7 @@ pub struct Network {
     pub filter: Option<Filter>,
     /// The client's address as the server sees it.
     outside: SocketAddr,
+    server: SocketAddr,
     /// By time, then by order of sending.
     under_way: BTreeMap<u64, (SocketAddr, Arrival)>,
     times: BinaryHeap<Reverse<(Time, u64)>>,
@@ -54,13 +61,18 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network without datagrams.
-    pub fn new(to_server: LinkConfig, to_client: LinkConfig, rng: &mut Rng) -> Self {
+    /// A network without datagrams, with these links to the server and to the client.
+    pub fn new(
+        [to_server, to_client]: [LinkConfig; 2],
+        [client, server]: [SocketAddr; 2],
+        rng: &mut Rng,
+    ) -> Self {
         Self {
             to_server: Link::new(to_server, rng.fork()),
             to_client: Link::new(to_client, rng.fork()),
             filter: None,
-            outside: CLIENT,
+            outside: client,
+            server,
             under_way: BTreeMap::new(),
             times: BinaryHeap::new(),
             sent: 0,
@@ -99,7 +111,7 @@ impl Network {
         }
         let (link, source) = match from {
             Side::Client => (&mut self.to_server, self.outside),
-            Side::Server => (&mut self.to_client, SERVER),
+            Side::Server => (&mut self.to_client, self.server),
         };
         let (under_way, times, sent) = (&mut self.under_way, &mut self.times, &mut self.sent);
         link.carry(now, datagram, |at, datagram| {

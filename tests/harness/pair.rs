@@ -17,7 +17,7 @@ use quic_lite::{Side, Time};
 
 use crate::invariants::Invariants;
 use crate::link::Datagram;
-use crate::network::{Arrival, CLIENT, Network, SERVER};
+use crate::network::{Arrival, Network};
 use crate::scenario::Scenario;
 use crate::tap::{Sent, Tap, TappedPacket};
 
@@ -121,8 +121,8 @@ impl<C: Application, S: Application> Pair<C, S> {
     /// Begins the client's connection.
     pub fn connect(&mut self) {
         let (tls, config) = (self.scenario.client_tls(), self.scenario.client.clone());
-        let endpoint = &mut self.client.endpoint;
-        let connected = endpoint.connect(self.now, &tls, SERVER, "localhost", config);
+        let (endpoint, server) = (&mut self.client.endpoint, self.scenario.server_address);
+        let connected = endpoint.connect(self.now, &tls, server, "localhost", config);
         self.client.handle = Some(connected.unwrap());
     }
 
@@ -225,8 +225,8 @@ impl<C: Application, S: Application> Pair<C, S> {
             ordinal,
         } = arrival;
         let local = match to {
-            Side::Client => CLIENT,
-            Side::Server => SERVER,
+            Side::Client => self.scenario.client_address,
+            Side::Server => self.scenario.server_address,
         };
         if to == Side::Server {
             // Of a damaged datagram the packets that are whole still count; which, does not matter here.
@@ -291,6 +291,8 @@ impl<C: Application, S: Application> Pair<C, S> {
     fn launch(&mut self, from: Side, transmit: &Transmit, bytes: &[u8]) {
         let ordinal = self.datagrams.len() as u64;
         let (to, ecn) = (transmit.path.remote, transmit.ecn);
+        let server = self.scenario.server_address;
+        assert!(from == Side::Server || to == server, "a datagram to {to}");
         let client = match from {
             Side::Client => self.network.outside(),
             Side::Server => to,

@@ -1,5 +1,6 @@
 //! The settings of one run. No RFC.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use quic_lite::config::Config;
@@ -22,6 +23,10 @@ use crate::tap::{Secrets, Tap};
 pub struct Scenario {
     /// Decides everything that is random.
     pub seed: u64,
+    /// The address that the client believes to have.
+    pub client_address: SocketAddr,
+    /// The server's address.
+    pub server_address: SocketAddr,
     /// From the client to the server.
     pub to_server: LinkConfig,
     /// From the server to the client.
@@ -48,6 +53,8 @@ impl Scenario {
     pub fn over(seed: u64, link: &LinkConfig) -> Self {
         Self {
             seed,
+            client_address: CLIENT,
+            server_address: SERVER,
             to_server: link.clone(),
             to_client: link.clone(),
             client: Config::default(),
@@ -68,9 +75,11 @@ impl Scenario {
     /// The two endpoints, with the client's connection begun.
     pub fn start<C: Application, S: Application>(self, client: C, server: S) -> Pair<C, S> {
         let mut rng = Rng::from_number(self.seed);
-        let network = Network::new(self.to_server.clone(), self.to_client.clone(), &mut rng);
+        let links = [self.to_server.clone(), self.to_client.clone()];
+        let addresses = [self.client_address, self.server_address];
+        let network = Network::new(links, addresses, &mut rng);
         let secrets = Arc::new(Secrets::default());
-        let client_endpoint = endpoint(EndpointConfig::default(), CLIENT, &mut rng);
+        let client_endpoint = endpoint(EndpointConfig::default(), self.client_address, &mut rng);
         let server_endpoint = self.server_endpoint(&secrets, &mut rng);
         let mut pair = Pair::new(
             self,
@@ -108,11 +117,11 @@ impl Scenario {
             secret: Some([7; 32]),
             ..EndpointConfig::default()
         };
-        endpoint(config, SERVER, rng)
+        endpoint(config, self.server_address, rng)
     }
 }
 
-fn endpoint(config: EndpointConfig, address: std::net::SocketAddr, rng: &mut Rng) -> Endpoint {
+fn endpoint(config: EndpointConfig, address: SocketAddr, rng: &mut Rng) -> Endpoint {
     let mut endpoint = Endpoint::new(config, rng.bytes());
     endpoint.set_local_addresses(&[address]);
     endpoint

@@ -58,8 +58,10 @@ pub struct TappedPacket {
     pub destination_cid: ConnectionId,
     /// Where it comes from; empty for 1-RTT.
     pub source_cid: ConnectionId,
-    /// Bytes of the token of an Initial.
-    pub token_len: usize,
+    /// Its version; none for 1-RTT.
+    pub version: Option<u32>,
+    /// The token of an Initial or a Retry.
+    pub token: Vec<u8>,
     /// Its frames, encoded.
     pub payload: Vec<u8>,
 }
@@ -201,10 +203,10 @@ impl Tap {
         if sent.from == Side::Server && packet.packet_type != PacketType::OneRtt {
             self.follow_server(packet.source_cid);
         }
-        let mut tapped = blank(sent);
+        let mut tapped = blank(sent, bytes);
         tapped.destination_cid = packet.destination_cid;
         tapped.source_cid = packet.source_cid;
-        tapped.token_len = token_len(bytes);
+        tapped.token = token(bytes);
         let opened = match packet.packet_type {
             PacketType::Initial => self.open_initial(sent.from, packet, bytes),
             PacketType::Handshake => self.open_handshake(sent.from, packet, bytes),
@@ -321,57 +323,6 @@ impl Tap {
     }
 }
 
-/// The runner's questions.
-impl Tap {
-    /// The packets that one side sent.
-    pub fn from(&self, side: Side) -> impl DoubleEndedIterator<Item = &TappedPacket> {
-        self.packets
-            .iter()
-            .filter(move |packet| packet.from == side)
-    }
-
-    /// How many packets of one side have such a frame.
-    pub fn count(&self, side: Side, wanted: impl Fn(&Frame<'_>) -> bool) -> usize {
-        self.from(side).filter(|packet| packet.has(&wanted)).count()
-    }
-
-    /// How many handshakes there were: each has another connection ID of the server.
-    pub fn handshakes(&self) -> usize {
-        let mut cids: Vec<_> = self
-            .from(Side::Server)
-            .filter(|packet| packet.is(PacketType::Handshake))
-            .map(|packet| {
-                *packet
-                    .source_cid
-                    .as_slice()
-                    .first_chunk::<CID_LEN>()
-                    .unwrap()
-            })
-            .collect();
-        cids.sort_unstable();
-        cids.dedup();
-        cids.len()
-    }
-
-    /// How many packets had the first bytes of a ClientHello.
-    pub fn client_hellos(&self) -> usize {
-        self.from(Side::Client)
-            .filter(|packet| packet.is(PacketType::Initial))
-            .filter(|packet| {
-                packet.has(|frame| matches!(frame, Frame::Crypto(crypto) if crypto.offset == 0))
-            })
-            .count()
-    }
-
-    /// How many packets are of this kind.
-    pub fn kind(&self, kind: Kind) -> usize {
-        self.packets
-            .iter()
-            .filter(|packet| packet.kind == kind)
-            .count()
-    }
-}
-
 struct Opened {
     number: PacketNumber,
     key_phase: bool,
@@ -413,13 +364,13 @@ fn derive(secret: &[u8], open: impl Fn(&Keys) -> Option<Opened>) -> Option<(Keys
 }
 
 fn on_other(sent: &Sent<'_>, bytes: &[u8]) -> TappedPacket {
-    let mut tapped = blank(sent);
+    let mut tapped = blank(sent, bytes);
     match Header::parse(bytes, CID_LEN) {
         Ok((_, Header::Retry(retry))) => {
             tapped.kind = Kind::Retry;
             tapped.destination_cid = retry.destination_cid;
             tapped.source_cid = retry.source_cid;
-            tapped.token_len = retry.retry_token.len();
+            tapped.token = retry.retry_token.to_vec();
         }
         Ok((_, Header::VersionNegotiation(_))) => tapped.kind = Kind::VersionNegotiation,
         _ => {}
@@ -427,7 +378,7 @@ fn on_other(sent: &Sent<'_>, bytes: &[u8]) -> TappedPacket {
     tapped
 }
 
-fn blank(sent: &Sent<'_>) -> TappedPacket {
+fn blank(sent: &Sent<'_>, bytes: &[u8]) -> TappedPacket {
     TappedPacket {
         time: sent.time,
         from: sent.from,
@@ -440,18 +391,26 @@ fn blank(sent: &Sent<'_>) -> TappedPacket {
         key_phase: false,
         destination_cid: ConnectionId::EMPTY,
         source_cid: ConnectionId::EMPTY,
-        token_len: 0,
+        version: version(bytes),
+        token: Vec::new(),
         payload: Vec::new(),
     }
 }
 
-fn token_len(packet: &[u8]) -> usize {
+/// RFC 8999 §5.1: every long header has it in the same place.
+fn version(packet: &[u8]) -> Option<u32> {
+    let (first, rest) = packet.split_first()?;
+    let version = rest.first_chunk().filter(|_| first & 0x80 != 0)?;
+    Some(u32::from_be_bytes(*version))
+}
+
+fn token(packet: &[u8]) -> Vec<u8> {
     match Header::parse(packet, CID_LEN) {
         Ok((_, Header::Long { header, .. })) => match header.long_type {
-            LongType::Initial { token } => token.len(),
-            _ => 0,
+            LongType::Initial { token } => token.to_vec(),
+            _ => Vec::new(),
         },
-        _ => 0,
+        _ => Vec::new(),
     }
 }
 
