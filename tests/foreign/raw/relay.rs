@@ -142,12 +142,21 @@ impl Peers {
     }
 }
 
-/// Asserts that a subscriber got what the publisher sent: all streams, and all datagrams if `all_datagrams`.
+/// Asserts that a subscriber got what the publisher sent: all streams, and the datagrams if `with_datagrams`.
+///
+/// RFC 9221 §5.2: whoever is too slow loses datagrams, and on a busy machine somebody is. None may be changed or doubled.
 #[track_caller]
-pub fn assert_exact(sent: &Value, received: &Value, all_datagrams: bool) {
+pub fn assert_exact(sent: &Value, received: &Value, with_datagrams: bool) {
     let mut names = vec!["streams", "streams_sha256"];
-    if all_datagrams {
-        names.extend(["datagrams", "datagrams_sha256"]);
+    if with_datagrams {
+        let [all, came] = [sent, received].map(|of| of["datagrams"].as_u64().unwrap_or(0));
+        let is_most = came * 100 >= all * DATAGRAMS_PERCENT;
+        assert!(came <= all && is_most, "{came} of {all} datagrams: sent {sent}, received {received}");
+        if came == all {
+            names.push("datagrams_sha256");
+        } else {
+            eprintln!("{} of {all} datagrams are missing", all - came);
+        }
     }
     for name in names {
         assert_eq!(sent[name], received[name], "{name}: sent {sent}, received {received}");
@@ -156,3 +165,6 @@ pub fn assert_exact(sent: &Value, received: &Value, all_datagrams: bool) {
         assert_eq!(received[name], 0, "{name}: {received}");
     }
 }
+
+/// Of the datagrams, so many percent arrive at least.
+const DATAGRAMS_PERCENT: u64 = 95;

@@ -72,29 +72,29 @@ impl Scene {
         Some(Self { publisher, subscribers, relay, world })
     }
 
-    /// Sends, and asserts that all subscribers got all streams, and all datagrams if `all_datagrams`. What was sent, and how
+    /// Sends, and asserts that all subscribers got all streams, and the datagrams if `with_datagrams`. What was sent, and how
     /// many packets with media the subscribers got from the kernel and from userspace.
     #[track_caller]
-    pub fn play(&mut self, mode: Mode, all_datagrams: bool) -> (Value, (u64, u64)) {
+    pub fn play(&mut self, mode: Mode, with_datagrams: bool) -> (Value, (u64, u64)) {
         self.publisher.order("go");
         let sent = match mode {
             Mode::Switched(seed) => self.switching(seed),
             _ => self.publisher.event("sent", LIMIT),
         };
-        self.check(&sent, all_datagrams);
+        self.check(&sent, with_datagrams);
         let packets = self.relay.packets();
         eprintln!("packets from the kernel {}, from userspace {}\n{:#}", packets.0, packets.1, self.relay.status());
         for subscriber in &mut self.subscribers {
             subscriber.order("leave");
             // Nothing came a second time since.
-            assert_exact(&sent, &subscriber.event("left", SOON), all_datagrams);
+            assert_exact(&sent, &subscriber.event("left", SOON), with_datagrams);
         }
         (sent, packets)
     }
 
     /// Asserts that what the subscribers received is what was sent.
     #[track_caller]
-    pub fn check(&mut self, sent: &Value, all_datagrams: bool) {
+    pub fn check(&mut self, sent: &Value, with_datagrams: bool) {
         for at in 0..self.subscribers.len() {
             let name = self.subscribers[at].name().to_owned();
             let received = self.subscribers[at].try_event_within("received", LIMIT);
@@ -102,7 +102,7 @@ impl Scene {
             if received["streams"] != sent["streams"] {
                 eprintln!("{name} got too little\n{:#}", self.relay.status());
             }
-            assert_exact(sent, &received, all_datagrams);
+            assert_exact(sent, &received, with_datagrams);
         }
     }
 
