@@ -7,9 +7,6 @@
 
 use crate::word::Word;
 
-/// The version of everything in this file. Programs and userspace with another one do not work together.
-pub const SCHEMA: u64 = 1;
-
 /// Entries of the sent log of one slot; a power of two.
 pub const RECORDS: u64 = 512;
 /// The kernel stops sending when so few records are free: more than CPUs can be sending at once.
@@ -86,7 +83,7 @@ pub mod step {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Config {
-    /// [`SCHEMA`].
+    /// [`crate::schema::SCHEMA`]. The first word, whatever else changes.
     pub schema: Word,
     /// Until this time (CLOCK_MONOTONIC, ns) the kernel forwards; set anew by each turn of the event loop.
     pub alive_until: Word,
@@ -415,7 +412,7 @@ pub const fn outlet_index(slot: u32, stream_index: u64) -> u64 {
 }
 
 const _: () = {
-    assert!(size_of::<Config>() == 64);
+    assert!(size_of::<Config>() == 64 && core::mem::offset_of!(Config, schema) == 0);
     assert!(size_of::<Slot>() == 48 * 8);
     assert!(size_of::<Publisher>() == 8 + 8 * 1024 + 16 * 256);
     assert!(size_of::<Outlet>() == 32);

@@ -33,6 +33,7 @@ pub mod pad;
 pub mod plan;
 pub mod poly1305;
 pub mod room;
+pub mod schema;
 pub mod scratch;
 pub mod short_header;
 pub mod tables;

@@ -41,6 +41,8 @@ pub enum Reason {
     OtherPath,
     /// The slot is not active, or not for this.
     NotActive,
+    /// Userspace was built for another layout of the maps.
+    OtherSchema,
     /// Userspace has not renewed the lease.
     LeaseExpired,
     /// Not the Key Phase of the slot.
@@ -110,7 +112,7 @@ impl Reason {
     pub const COUNT: usize = Self::ALL.len();
 
     /// All, by value.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::Forwarded,
         Self::Sent,
         Self::NotIp,
@@ -128,6 +130,7 @@ impl Reason {
         Self::UnknownCid,
         Self::OtherPath,
         Self::NotActive,
+        Self::OtherSchema,
         Self::LeaseExpired,
         Self::KeyPhase,
         Self::Forged,
@@ -186,6 +189,7 @@ impl Reason {
             Self::UnknownCid => "unknown-cid",
             Self::OtherPath => "other-path",
             Self::NotActive => "not-active",
+            Self::OtherSchema => "other-schema",
             Self::LeaseExpired => "lease-expired",
             Self::KeyPhase => "key-phase",
             Self::Forged => "forged",

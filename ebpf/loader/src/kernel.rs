@@ -17,6 +17,7 @@ use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::{ProgramError, SchedClassifier, TestRun};
 use aya::sys::{Stats, enable_stats};
 use aya::{Ebpf, EbpfLoader, TestRunOptions};
+use relay_ebpf_common::schema::Stamp;
 
 use crate::engine::Engine;
 use crate::layout::{AliasKey, Candidate, Flow, LOCAL_CID_LEN, map, step};
@@ -69,8 +70,11 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// The kernel does not take them.
+    /// The kernel does not take them, or they mean something else by what stands in the maps.
     pub fn load_object(object: &[u8], sizes: Sizes) -> Result<Self, Unavailable> {
+        if !Stamp::is_in(object) {
+            return Err(Unavailable::other_schema());
+        }
         let mut loader = EbpfLoader::new();
         for (name, entries) in maps::entries(sizes) {
             loader.map_max_entries(name, entries);

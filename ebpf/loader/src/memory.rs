@@ -5,10 +5,11 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use relay_ebpf_common::schema::SCHEMA;
+
 use crate::area::Area;
 use crate::layout::{
-    Config, Member, OUTLETS, Outlet, PADS, Pad, Publisher, RECORDS, Record, SCHEMA, Slot, Track,
-    map,
+    Config, Member, OUTLETS, Outlet, PADS, Pad, Publisher, RECORDS, Record, Slot, Track, map,
 };
 
 /// How much there is of what.

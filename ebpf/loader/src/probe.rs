@@ -7,6 +7,7 @@ use core::fmt;
 use std::fs;
 
 use aya::util::KernelVersion;
+use relay_ebpf_common::schema::Stamp;
 
 use crate::kernel::OBJECT;
 use crate::kernel::attach::Hook;
@@ -32,6 +33,9 @@ pub fn probe() -> Result<Found, Unavailable> {
     let because = |why: String| Err(Unavailable(why));
     if OBJECT.is_empty() {
         return because("the kernel programs are not built into this program".into());
+    }
+    if !Stamp::is_in(OBJECT) {
+        return Err(Unavailable::other_schema());
     }
     let Some(needed) = NEEDED else {
         return because("the kernel programs are not made for this processor".into());
@@ -63,6 +67,14 @@ impl fmt::Display for Found {
 }
 
 impl Unavailable {
+    /// What would misread the maps is never loaded.
+    pub(crate) fn other_schema() -> Self {
+        Self(
+            "the kernel programs were built for another version of this program (`make ebpf`)"
+                .into(),
+        )
+    }
+
     /// For this reason.
     pub(crate) fn because(why: impl fmt::Display) -> Self {
         let text = why.to_string();

@@ -13,6 +13,7 @@ use relay_ebpf_common::headers::{Datagram, Outside, START_WORDS};
 use relay_ebpf_common::ingress;
 use relay_ebpf_common::pad;
 use relay_ebpf_common::plan::Plan;
+use relay_ebpf_common::schema::settings;
 use relay_ebpf_common::scratch::{Frame, HEAD_WORDS, Scratch, TEXT_WORDS};
 use relay_ebpf_common::tables::{Rounds, Tables};
 use relay_ebpf_common::turn::Turn;
@@ -109,7 +110,7 @@ impl Twin {
         outside.check()?;
         let mut start = [0; START_WORDS];
         frame::load(packet, &mut start);
-        let config = self.memory.config();
+        let config = settings(self)?;
         let datagram = Datagram::parse(&start, outside, config)?;
         let index = ingress::find(self, &datagram, config)?;
         let slot = Tables::slot(self, index).ok_or(Reason::NotActive)?;

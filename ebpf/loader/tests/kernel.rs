@@ -52,6 +52,23 @@ fn memory_is_shared_and_hashes_take_what_they_are_told() {
 }
 
 #[test]
+fn programs_for_another_layout_are_not_loaded() {
+    on_a_network(|| {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../programs/target/bpfel-unknown-none/release/qrelay"
+        );
+        let mut object = std::fs::read(path).expect("it was built in");
+        drop(Kernel::load_object(&object, SIZES).expect("our own"));
+        let mark = b"qrelay's layout:";
+        let at = object.windows(16).position(|bytes| bytes == mark);
+        object[at.expect("a stamp") + 16] ^= 1;
+        let why = Kernel::load_object(&object, SIZES).expect_err("another");
+        assert!(why.to_string().contains("another version"), "{why}");
+    });
+}
+
+#[test]
 fn packets_that_pass_are_counted_and_measured() {
     on_a_network(|| {
         let mut kernel = loaded();

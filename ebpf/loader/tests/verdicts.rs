@@ -177,7 +177,10 @@ fn a_client_is_noted_once_and_its_address_follows_it() {
                 assert_eq!(seen.macs, macs);
             }
             assert_eq!(case.counted(Reason::Candidate), 1);
-            // Not when the lease is over, not to another port.
+            // Not for another layout, not when the lease is over, not to another port.
+            case.world.memory.config().schema.add(1);
+            cable.run("qrelay_clients", &case, 0);
+            case.world.memory.config().schema.sub(1);
             case.world.memory.config().alive_until.store(0);
             cable.run("qrelay_clients", &case, 0);
             case.world.memory.config().alive_until.store(u64::MAX);

@@ -4,6 +4,7 @@
 use aya_ebpf::bindings::TC_ACT_UNSPEC;
 use relay_ebpf_common::headers::{Datagram, flow};
 use relay_ebpf_common::layout::Candidate;
+use relay_ebpf_common::schema::settings;
 use relay_ebpf_common::tables::Tables;
 use relay_ebpf_common::verdict::Reason;
 
@@ -23,7 +24,7 @@ pub fn run(packet: &Packet) -> i32 {
 fn note(packet: &Packet) -> Result<bool, Reason> {
     let outside = packet.outside();
     outside.check()?;
-    let config = Maps.config().ok_or(Reason::LeaseExpired)?;
+    let config = settings(&Maps)?;
     let work = work().ok_or(Reason::LeaseExpired)?;
     packet.load_start(&mut work.start)?;
     let datagram = Datagram::parse(&work.start, &outside, config)?;

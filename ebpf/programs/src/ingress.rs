@@ -8,6 +8,7 @@ use aya_ebpf::programs::TcContext;
 use relay_ebpf_common::headers::Datagram;
 use relay_ebpf_common::ingress;
 use relay_ebpf_common::layout::{MARK, MARK_SLOT, Slot, step};
+use relay_ebpf_common::schema::settings;
 use relay_ebpf_common::tables::{Rounds, Tables};
 use relay_ebpf_common::verdict::Reason;
 
@@ -83,7 +84,7 @@ fn end(slot: &Slot, result: Result<(), Reason>) {
 fn find<'a>(packet: &Packet) -> Result<(&'a Slot, Datagram, &'a mut Work), Reason> {
     let outside = packet.outside();
     outside.check()?;
-    let config = Maps.config().ok_or(Reason::LeaseExpired)?;
+    let config = settings(&Maps)?;
     let work = work().ok_or(Reason::LeaseExpired)?;
     packet.load_start(&mut work.start)?;
     let datagram = Datagram::parse(&work.start, &outside, config)?;

@@ -17,6 +17,7 @@ mod packet;
 
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
+use relay_ebpf_common::schema::Stamp;
 
 /// Server ingress: copies what publishers send.
 #[classifier]
@@ -65,6 +66,11 @@ fn qrelay_clients(ctx: TcContext) -> i32 {
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
+
+/// For which layout of the maps they were built: the loader looks for this.
+#[unsafe(link_section = "qrelay_schema")]
+#[unsafe(no_mangle)]
+static SCHEMA: Stamp = Stamp::OURS;
 
 /// Which licence the kernel is told: some of its functions want one that is compatible with the GPL.
 #[unsafe(link_section = "license")]

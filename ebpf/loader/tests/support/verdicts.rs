@@ -142,6 +142,9 @@ pub const TABLE: &[Verdict] = &[
     row("connection ID was given up", Reason::UnknownCid, |case| {
         case.engine.remove_cid(CID);
     }),
+    row("another layout of the maps", Reason::OtherSchema, |case| {
+        case.world.memory.config().schema.add(1);
+    }),
     row("lease is over", Reason::LeaseExpired, |case| {
         case.world.memory.config().alive_until.store(NOW_BEFORE);
     }),
