@@ -110,6 +110,27 @@ fn a_second_relay_is_refused_and_nothing_stays_of_the_first() {
 }
 
 #[test]
+fn a_device_without_ethernet_frames_is_refused() {
+    on_a_network(|| {
+        if !std::path::Path::new("/dev/net/tun").exists() {
+            return eprintln!("SKIP (no tunnel devices here)");
+        }
+        for words in [
+            "tuntap add dev tun7 mode tun",
+            "tuntap add dev tap7 mode tap",
+        ] {
+            ip(words);
+        }
+        let mut kernel = loaded();
+        let why = kernel.attach(&["left".into(), "tun7".into()]);
+        let why = why.expect_err("a tunnel").to_string();
+        assert_eq!(why, "tun7: its packets have no Ethernet header");
+        let with_ethernet = ["lo".into(), "left".into(), "tap7".into()];
+        kernel.attach(&with_ethernet).expect("all have a header");
+    });
+}
+
+#[test]
 fn an_interface_that_does_not_exist_is_named() {
     on_a_network(|| {
         let mut kernel = loaded();

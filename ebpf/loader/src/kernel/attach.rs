@@ -14,6 +14,8 @@ use std::io;
 use aya::Ebpf;
 use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, TcError, TcHandle};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::LinkAddr;
 
 use crate::probe::{Unavailable, is_at_least};
 
@@ -42,6 +44,7 @@ impl Hook {
         interface: &str,
         links: &mut Vec<Link>,
     ) -> Result<(), Unavailable> {
+        has_ethernet(interface)?;
         self.make_room(interface)?;
         for (place, (name, direction)) in PLACES.into_iter().enumerate() {
             let program = program(ebpf, name)?;
@@ -83,6 +86,23 @@ impl Hook {
                 Ok(())
             }
         }
+    }
+}
+
+/// The programs look for Ethernet's header in front of every packet, and write one. A device without it (a tunnel,
+/// for example) would have them read at the wrong place.
+fn has_ethernet(interface: &str) -> Result<(), Unavailable> {
+    let cannot = |why: &str| Unavailable::because(format!("{interface}: {why}"));
+    let all = getifaddrs().map_err(|error| cannot(error.desc()))?;
+    let mut own = all.filter(|it| it.interface_name == interface).peekable();
+    if own.peek().is_none() {
+        return Err(cannot("there is no such interface"));
+    }
+    // A device without an address on its link is no Ethernet either.
+    let mut links = own.filter_map(|it| it.address?.as_link_addr().map(LinkAddr::hatype));
+    match links.any(|kind| ETHERNET.contains(&kind)) {
+        true => Ok(()),
+        false => Err(cannot("its packets have no Ethernet header")),
     }
 }
 
@@ -162,6 +182,8 @@ fn text(error: &ProgramError) -> String {
     }
 }
 
+/// ARPHRD_ETHER and ARPHRD_LOOPBACK: devices whose packets have Ethernet's header.
+const ETHERNET: [u16; 2] = [1, 772];
 /// Which program stands where.
 const PLACES: [(&str, TcAttachType); 3] = [
     ("qrelay_clients", TcAttachType::Ingress),
