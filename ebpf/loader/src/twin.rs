@@ -36,6 +36,8 @@ pub struct Twin {
     candidates: Mutex<HashMap<Flow, Candidate>>,
     counters: [AtomicU64; Reason::COUNT],
     now: AtomicU64,
+    /// Looks at pads until one is replaced; zero: none is.
+    looks: AtomicU64,
 }
 
 /// A packet that the stand-in sends to a subscriber.
@@ -63,6 +65,7 @@ impl Twin {
             candidates: Mutex::default(),
             counters: [const { AtomicU64::new(0) }; Reason::COUNT],
             now: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
         })
     }
 
@@ -70,6 +73,11 @@ impl Twin {
     pub fn see(&self, flow: Flow, candidate: Candidate) {
         self.count(Reason::Candidate);
         locked(&self.candidates).insert(flow, candidate);
+    }
+
+    /// Userspace replaces a pad just before the programs look at it for the `look`th time, counted from one.
+    pub fn replace_pad_at(&self, look: u64) {
+        self.looks.store(look, Ordering::Relaxed);
     }
 
     /// What the programs do at `now` (CLOCK_MONOTONIC, ns) when a UDP datagram comes from `remote` to `local`:
@@ -82,20 +90,19 @@ impl Twin {
         datagram: &[u8],
     ) -> Vec<Copy> {
         let packet = frame::udp(remote, local, datagram);
-        let ether_type = frame::ether_type(local);
-        self.packet(now, ether_type, &packet, false)
+        let outside = Outside {
+            ether_type: frame::ether_type(local),
+            len: packet.len() as u64,
+            is_gso: false,
+        };
+        self.packet(now, &outside, &packet)
     }
 
-    /// The same for any packet, from its IP header on.
-    pub fn packet(&self, now: u64, ether_type: u16, packet: &[u8], is_gso: bool) -> Vec<Copy> {
+    /// The same for any packet, of which these bytes can be reached, from its IP header on.
+    pub fn packet(&self, now: u64, outside: &Outside, packet: &[u8]) -> Vec<Copy> {
         self.now.store(now, Ordering::Relaxed);
-        let outside = Outside {
-            ether_type,
-            len: packet.len() as u64,
-            is_gso,
-        };
         let mut copies = Vec::new();
-        if let Err(reason) = self.forward(&outside, packet, &mut copies) {
+        if let Err(reason) = self.forward(outside, packet, &mut copies) {
             self.count(reason);
         }
         copies
@@ -108,9 +115,10 @@ impl Twin {
         copies: &mut Vec<Copy>,
     ) -> Result<(), Reason> {
         outside.check()?;
-        let mut start = [0; START_WORDS];
-        frame::load(packet, &mut start);
         let config = settings(self)?;
+        let mut start = [0; START_WORDS];
+        let most = size_of_val(&start) as u64;
+        frame::load(reached(packet, 0, outside.len.min(most))?, &mut start);
         let datagram = Datagram::parse(&start, outside, config)?;
         let index = ingress::find(self, &datagram, config)?;
         let slot = Tables::slot(self, index).ok_or(Reason::NotActive)?;
@@ -143,8 +151,8 @@ impl Twin {
             frame: Frame::ZERO,
             pad: Pad::empty(),
         };
-        let cipher = packet.get(arrival.at as usize..).unwrap_or_default();
-        frame::load(cipher, &mut scratch.frame.text);
+        let sealed = reached(packet, arrival.at, arrival.len + arrival.tag)?;
+        frame::load(sealed, &mut scratch.frame.text);
         let is_filled = self.fill(slot, (index, arrival.number), arrival.len, &scratch);
         ingress::open(self, (index, publisher), &arrival, &mut scratch, is_filled)?;
         let members = ingress::plan(self, &arrival, &mut scratch, plan)?;
@@ -257,7 +265,13 @@ impl Tables for Twin {
 
     fn pad(&self, slot: u64, number: u64) -> Option<&Pad> {
         let place = slot * PADS + number % PADS;
-        self.memory.pads.all().get(place as usize)
+        let pad = self.memory.pads.all().get(place as usize)?;
+        let left = self.looks.load(Ordering::Relaxed);
+        self.looks.store(left.saturating_sub(1), Ordering::Relaxed);
+        if left == 1 {
+            pad.number.store(0);
+        }
+        Some(pad)
     }
 
     fn outlet(&self, slot: u64, outlet: u64) -> Option<&Outlet> {
@@ -334,6 +348,12 @@ impl Engine for Twin {
             .map(|count| count.load(Ordering::Relaxed));
         Reason::ALL.into_iter().zip(counts).collect()
     }
+}
+
+/// Some bytes of a packet, as the kernel's function for that gives them.
+fn reached(packet: &[u8], at: u64, len: u64) -> Result<&[u8], Reason> {
+    let bytes = packet.get(at as usize..(at + len) as usize);
+    bytes.ok_or(Reason::PullFailed)
 }
 
 /// A table is whole after each step, so a panic elsewhere does not spoil it.

@@ -15,7 +15,7 @@ use network::on_a_network;
 use relay_ebpf_loader::Twin;
 use relay_ebpf_loader::layout::{MARK, PADS};
 use relay_ebpf_loader::verdict::Reason;
-use table::{Family, TABLE, Verdict};
+use table::{Family, Rigs, TABLE, Verdict};
 
 /// Brings about one decision, and looks that nothing else changed.
 fn check(rig: &dyn Rig, verdict: &Verdict, is_ipv4: bool) -> Vec<Vec<u8>> {
@@ -51,13 +51,13 @@ fn check(rig: &dyn Rig, verdict: &Verdict, is_ipv4: bool) -> Vec<Vec<u8>> {
 }
 
 /// All rows of the table that a rig can bring about.
-fn check_all(rig: &dyn Rig, is_kernel: bool) -> Vec<Vec<Vec<u8>>> {
+fn check_all(rig: &dyn Rig, rigs: &[Rigs]) -> Vec<Vec<Vec<u8>>> {
     let mut all = Vec::new();
     for is_ipv4 in [true, false] {
         let other = if is_ipv4 { Family::Six } else { Family::Four };
         let rows = TABLE.iter().filter(|row| row.family != other);
         all.extend(
-            rows.filter(|row| is_kernel || !row.needs_kernel)
+            rows.filter(|row| rigs.contains(&row.rigs))
                 .map(|row| check(rig, row, is_ipv4)),
         );
     }
@@ -66,29 +66,25 @@ fn check_all(rig: &dyn Rig, is_kernel: bool) -> Vec<Vec<Vec<u8>>> {
 
 #[test]
 fn the_stand_in_decides_as_the_table_says() {
-    check_all(&Twin::new(SIZES).expect("memory"), false);
+    let twin = Twin::new(SIZES).expect("memory");
+    check_all(&twin, &[Rigs::Both, Rigs::StandIn]);
 }
 
 #[test]
 fn the_kernel_decides_as_the_table_says_and_sends_the_same_bytes() {
     on_a_network(|| {
         let (cable, twin) = (Cable::new(), Twin::new(SIZES).expect("memory"));
-        check_all(&cable, true);
+        check_all(&cable, &[Rigs::Both, Rigs::Kernel]);
         // The same once more with those that both can bring about, for what they sent.
-        let same = |rig| check_all(rig, false);
+        let same = |rig| check_all(rig, &[Rigs::Both]);
         assert!(same(&cable) == same(&twin), "frames differ");
     });
 }
 
 #[test]
 fn every_reason_but_a_few_is_in_the_table() {
-    // Nothing outside the kernel brings these about.
-    let others = [
-        Reason::PullFailed,
-        Reason::PadReplaced,
-        Reason::ForeignMark,
-        Reason::Candidate,
-    ];
+    // They have tests of their own below.
+    let others = [Reason::ForeignMark, Reason::Candidate];
     for reason in Reason::ALL {
         let is_here = TABLE.iter().any(|row| row.reason == reason);
         assert_eq!(is_here, !others.contains(&reason), "{reason:?}");

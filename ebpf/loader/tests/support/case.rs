@@ -7,6 +7,7 @@
 )]
 
 use relay_ebpf_common::chacha20::header_protection_mask;
+use relay_ebpf_common::headers::Outside;
 use relay_ebpf_loader::layout::{Flow, Slot};
 use relay_ebpf_loader::verdict::Reason;
 use relay_ebpf_loader::{Engine, Kernel, Sizes, Twin, frame};
@@ -28,6 +29,10 @@ pub struct Case<'a> {
     /// From Ethernet on.
     pub frame: Vec<u8>,
     pub is_gso: bool,
+    /// Bytes at its end that cannot be reached. Stand-in.
+    pub out_of_reach: usize,
+    /// The look at a pad before which userspace replaces it, from one. Stand-in.
+    pub replaced_at: u64,
 }
 
 impl<'a> Case<'a> {
@@ -41,6 +46,8 @@ impl<'a> Case<'a> {
             engine,
             frame: Vec::new(),
             is_gso: false,
+            out_of_reach: 0,
+            replaced_at: 0,
         };
         case.frames(0, &object(ALIAS, 7, b"media"));
         case
@@ -132,8 +139,14 @@ impl Rig for Twin {
     }
 
     fn send(&self, case: &Case<'_>, _: usize) -> Vec<Vec<u8>> {
-        let ether_type = u16::from_be_bytes([case.frame[12], case.frame[13]]);
-        let copies = self.packet(NOW, ether_type, &case.frame[14..], case.is_gso);
+        let packet = &case.frame[14..];
+        let outside = Outside {
+            ether_type: u16::from_be_bytes([case.frame[12], case.frame[13]]),
+            len: packet.len() as u64,
+            is_gso: case.is_gso,
+        };
+        self.replace_pad_at(case.replaced_at);
+        let copies = self.packet(NOW, &outside, &packet[..packet.len() - case.out_of_reach]);
         copies.into_iter().map(|copy| copy.frame).collect()
     }
 }
@@ -154,6 +167,13 @@ impl Cable {
             capture: Capture::at("right"),
             left: index("left"),
         }
+    }
+
+    /// Has this packet arrive so many times.
+    pub fn run_often(&self, program: &str, case: &Case<'_>, times: u32) {
+        self.kernel
+            .run(program, &case.frame, times)
+            .expect("it runs");
     }
 
     /// Runs one of the programs with this packet, with a mark.

@@ -2,9 +2,7 @@
 //!
 //! A row starts from a packet that would be forwarded to one subscriber, and changes one thing.
 
-use relay_ebpf_loader::layout::{
-    AliasKey, RECORD_MARGIN, RECORDS, Source, flag, outlet_index, role, state,
-};
+use relay_ebpf_loader::layout::{AliasKey, RECORD_MARGIN, RECORDS, Source, flag, outlet_index, role, state};
 use relay_ebpf_loader::verdict::Reason;
 
 use crate::case::{Case, SUBSCRIBER};
@@ -18,6 +16,17 @@ pub enum Family {
     Six,
 }
 
+/// Where a row can be brought about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rigs {
+    Both,
+    /// The stand-in has no devices.
+    Kernel,
+    /// The kernel gives every byte of a packet whose length is right, and a pad is replaced in the middle by chance
+    /// only: `misfortune.rs` has those.
+    StandIn,
+}
+
 /// A row.
 pub struct Verdict {
     pub name: &'static str,
@@ -25,8 +34,8 @@ pub struct Verdict {
     pub family: Family,
     /// Copies that are sent.
     pub copies: usize,
-    /// The stand-in has no devices.
-    pub needs_kernel: bool,
+    /// Who can bring it about.
+    pub rigs: Rigs,
     pub change: fn(&mut Case<'_>),
 }
 
@@ -36,7 +45,7 @@ const fn row(name: &'static str, reason: Reason, change: fn(&mut Case<'_>)) -> V
         reason,
         family: Family::Both,
         copies: 0,
-        needs_kernel: false,
+        rigs: Rigs::Both,
         change,
     }
 }
@@ -58,6 +67,13 @@ const fn row6(name: &'static str, reason: Reason, change: fn(&mut Case<'_>)) -> 
 const fn sent(name: &'static str, reason: Reason, change: fn(&mut Case<'_>)) -> Verdict {
     Verdict {
         copies: 1,
+        ..row(name, reason, change)
+    }
+}
+
+const fn stand_in(name: &'static str, reason: Reason, change: fn(&mut Case<'_>)) -> Verdict {
+    Verdict {
+        rigs: Rigs::StandIn,
         ..row(name, reason, change)
     }
 }
@@ -197,6 +213,18 @@ pub const TABLE: &[Verdict] = &[
     row("reserved bits", Reason::Malformed, |case| {
         let packet = case.world.sealed(0x48, 0, 1, &object(ALIAS, 7, b"media"));
         case.datagram(&packet);
+    }),
+    // What the kernel may not give, or userspace takes away.
+    stand_in("header is out of reach", Reason::PullFailed, |case| {
+        case.out_of_reach = case.frame.len() - 60;
+    }),
+    stand_in("payload is out of reach", Reason::PullFailed, |case| {
+        case.frames(0, &object(ALIAS, 7, &[7; 100]));
+        case.out_of_reach = 1;
+    }),
+    stand_in("publisher's pad is replaced", Reason::PadReplaced, |case| {
+        case.world.put_pad(PUBLISHER, 0);
+        case.replaced_at = 2;
     }),
     // Frames.
     row("unknown frame", Reason::Malformed, |case| {
@@ -370,8 +398,13 @@ pub const TABLE: &[Verdict] = &[
         }
         subscriber.largest_acked.store(1 << 62);
     }),
+    stand_in("subscriber's pad is replaced", Reason::Burnt, |case| {
+        case.world.put_pad(SUBSCRIBER, 0);
+        // The publisher's is looked at once: there is none.
+        case.replaced_at = 3;
+    }),
     Verdict {
-        needs_kernel: true,
+        rigs: Rigs::Kernel,
         ..row("no such interface", Reason::CloneFailed, |case| {
             case.subscriber().ifindex.store(1 << 20);
         })

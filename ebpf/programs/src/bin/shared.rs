@@ -1,13 +1,20 @@
-//! What programs and userspace share, used by both at once as hard as can be: for the tests alone. No RFC.
+//! What programs and userspace share, used by both at once as hard as can be; and what a packet does not have, asked
+//! for: for the tests alone. No RFC.
 
 #![no_std]
 #![no_main]
 
+#[expect(dead_code, reason = "part of what a packet can do is enough here")]
+#[path = "../packet.rs"]
+mod packet;
+
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::macros::{classifier, map};
-use aya_ebpf::maps::Array;
+use aya_ebpf::maps::{Array, PerCpuArray};
 use aya_ebpf::programs::TcContext;
+use packet::Packet;
 use relay_ebpf_common::layout::Slot;
+use relay_ebpf_common::scratch::Text;
 use relay_ebpf_common::word::Word;
 
 #[map(name = "qrelay_slots")]
@@ -15,6 +22,25 @@ static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// How often each number was taken.
 #[map(name = "qrelay_taken")]
 static TAKEN: Array<Word> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Where bytes of packets go.
+#[map(name = "qrelay_text")]
+static TEXT: PerCpuArray<Text> = PerCpuArray::with_max_entries(1, 0);
+
+/// Loads a hundred bytes from where the mark says: 0, or the reason why that cannot be.
+#[classifier]
+fn qrelay_try_reach(ctx: TcContext) -> i32 {
+    let packet = Packet::new(&ctx);
+    let Some(text) = TEXT.get_ptr_mut(0) else {
+        return -1;
+    };
+    // SAFETY: it is this CPU's own, and any words are a text.
+    let text = unsafe { &mut *text };
+    match packet.load_text(u64::from(packet.mark()), text, 100) {
+        Ok(()) => 0,
+        Err(reason) => reason as i32,
+    }
+}
 
 /// Takes a packet number and notes it; 0, or 1 if there is no place to note it.
 #[classifier]
