@@ -190,6 +190,7 @@ pub fn plan<T: Tables>(
 ) -> Result<u64, Reason> {
     plan.find(tables, &scratch.plain, arrival.len)?;
     let members = members(tables, plan)?;
+    plan.log_room = tables.config().map_or(0, |config| config.log_room.load());
     plan.cut(&mut scratch.plain);
     Ok(members)
 }

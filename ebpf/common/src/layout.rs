@@ -9,7 +9,8 @@ use crate::word::Word;
 
 /// Entries of the sent log of one slot; a power of two.
 pub const RECORDS: u64 = 512;
-/// The kernel stops sending when so few records are free: more than CPUs can be sending at once.
+/// The kernel stops sending when so few records are free, or more where there are many CPUs: see
+/// [`crate::room::log_room`].
 pub const RECORD_MARGIN: u64 = 64;
 /// Key pads of one slot; a power of two.
 pub const PADS: u64 = 256;
@@ -93,8 +94,11 @@ pub struct Config {
     pub tracks: Word,
     /// The UDP port of ours, host order; packets to other ports are none of our business.
     pub port: Word,
+    /// How many records of a sent log may be unread when the kernel takes one more number:
+    /// [`crate::room::log_room`].
+    pub log_room: Word,
     /// Zero.
-    pub spare: [Word; 3],
+    pub spare: [Word; 2],
 }
 
 /// What a slot is doing: the low byte of [`Slot::state`]; above it stands the generation.

@@ -46,6 +46,8 @@ pub struct Plan {
     pub raw_track: u64,
     /// The packet's number.
     pub number: u64,
+    /// As [`crate::layout::Config::log_room`].
+    pub log_room: u64,
     /// When its copies are sent (CLOCK_MONOTONIC, ns).
     pub time: u64,
     /// The track.
@@ -73,6 +75,7 @@ impl Plan {
         family: 0,
         raw_track: 0,
         number: 0,
+        log_room: 0,
         time: 0,
         track: NO_TRACK,
         count: 0,

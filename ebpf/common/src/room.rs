@@ -59,11 +59,25 @@ impl Size {
     }
 }
 
-/// The sent log has room: semantics of [`RECORD_MARGIN`].
+/// How many records may be unread when one more number is taken, on a machine that may have so many CPUs: each
+/// of them may have looked at the same time and take one, beside one that is wasted on purpose. `None`: what is left
+/// of the log would not be worth it.
+pub const fn log_room(cpus: u64) -> Option<u64> {
+    let margin = cpus.saturating_add(1);
+    let margin = if margin > RECORD_MARGIN {
+        margin
+    } else {
+        RECORD_MARGIN
+    };
+    let room = RECORDS.saturating_sub(margin);
+    if room < RECORDS / 4 { None } else { Some(room) }
+}
+
+/// The sent log has room.
 #[inline(always)]
-fn log(slot: &Slot) -> Result<(), Reason> {
+fn log(slot: &Slot, plan: &Plan) -> Result<(), Reason> {
     let unread = slot.next_number.load().wrapping_sub(slot.consumed.load());
-    if unread >= RECORDS - RECORD_MARGIN {
+    if unread >= plan.log_room {
         return Err(Reason::LogFull);
     }
     Ok(())
@@ -89,7 +103,7 @@ fn window(slot: &Slot, spent: u64, len: u64, reserve: u64) -> Result<(), Reason>
 /// Why the copy would be in vain.
 #[inline(always)]
 pub fn is_likely(slot: &Slot, plan: &Plan, turn: &Turn) -> Result<(), Reason> {
-    log(slot)?;
+    log(slot, plan)?;
     let size = Size::of(slot, plan)?;
     window(slot, slot.spent.load(), size.len, turn.reserve)
 }
@@ -108,7 +122,7 @@ pub fn take<T: Tables>(
     size: &Size,
     turn: &mut Turn,
 ) -> Result<u64, Reason> {
-    log(slot)?;
+    log(slot, plan)?;
     let spent = slot.spent.add(size.len);
     if let Err(reason) = window(slot, spent, size.len, turn.reserve) {
         slot.spent.sub(size.len);
@@ -277,3 +291,22 @@ fn open(slot: &Slot) -> Option<u64> {
 const AHEAD: u64 = 8;
 /// How often something is tried that another CPU may spoil.
 const TRIES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_keeps_a_place_for_every_cpu_or_there_is_no_log() {
+        let least = RECORDS - RECORD_MARGIN;
+        for cpus in [1, 2, 63] {
+            assert_eq!(log_room(cpus), Some(least));
+        }
+        for cpus in [64, 65, 128, 256, 383] {
+            assert_eq!(log_room(cpus), Some(RECORDS - cpus - 1));
+        }
+        for cpus in [384, 512, 8192, u64::MAX] {
+            assert_eq!(log_room(cpus), None);
+        }
+    }
+}

@@ -16,7 +16,9 @@ use std::time::Duration;
 use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::{ProgramError, SchedClassifier, TestRun};
 use aya::sys::{Stats, enable_stats};
+use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, TestRunOptions};
+use relay_ebpf_common::room::log_room;
 use relay_ebpf_common::schema::Stamp;
 
 use crate::engine::Engine;
@@ -75,6 +77,9 @@ impl Kernel {
         if !Stamp::is_in(object) {
             return Err(Unavailable::other_schema());
         }
+        let log_room = log_room_of(
+            nr_cpus().map_err(|(what, error)| Unavailable::because(format!("{what}: {error}")))?,
+        )?;
         let mut loader = EbpfLoader::new();
         for (name, entries) in maps::entries(sizes) {
             loader.map_max_entries(name, entries);
@@ -85,7 +90,8 @@ impl Kernel {
             program.load().map_err(|error| refused(name, error))?;
         }
         let steps = steps(&mut ebpf).map_err(Unavailable::because)?;
-        let memory = Memory::map(sizes, |name| array(&ebpf, name)).map_err(Unavailable::because)?;
+        let memory = Memory::map(sizes, log_room, |name| array(&ebpf, name))
+            .map_err(Unavailable::because)?;
         let maps = Maps::take(&mut ebpf).map_err(Unavailable::because)?;
         Ok(Self {
             memory: Arc::new(memory),
@@ -220,6 +226,15 @@ pub fn measure_run_time() -> io::Result<OwnedFd> {
     enable_stats(Stats::RunTime).map_err(|error| error.io_error)
 }
 
+/// What the sent logs hold where there may be so many CPUs.
+fn log_room_of(cpus: usize) -> Result<u64, Unavailable> {
+    let too_many = || {
+        let why = format!("this machine may have {cpus} processors, too many for the sent log");
+        Unavailable::because(why)
+    };
+    log_room(cpus as u64).ok_or_else(too_many)
+}
+
 /// Where programs go on.
 fn steps(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, Box<dyn std::error::Error>> {
     let map = ebpf.take_map(map::STEPS).ok_or("no map of steps")?;
@@ -282,3 +297,15 @@ const STEPS: [(u32, &str); step::COUNT as usize] = [
     (step::FAN_OUT, "qrelay_fan_out"),
     (step::SEAL, "qrelay_seal"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::log_room_of;
+
+    #[test]
+    fn too_many_processors_are_a_reason() {
+        assert!(log_room_of(383).is_ok());
+        let why = log_room_of(384).expect_err("too many").to_string();
+        assert!(why.contains("384 processors"), "{why}");
+    }
+}

@@ -9,7 +9,8 @@ use relay_ebpf_common::schema::SCHEMA;
 
 use crate::area::Area;
 use crate::layout::{
-    Config, Member, OUTLETS, Outlet, PADS, Pad, Publisher, RECORDS, Record, Slot, Track, map,
+    Config, Member, OUTLETS, Outlet, PADS, Pad, Publisher, RECORD_MARGIN, RECORDS, Record, Slot,
+    Track, map,
 };
 
 /// How much there is of what.
@@ -44,6 +45,8 @@ impl Sizes {
 #[derive(Debug)]
 pub struct Memory {
     sizes: Sizes,
+    /// As [`Config::log_room`].
+    log_room: u64,
     pub(crate) config: Area<Config>,
     pub(crate) slots: Area<Slot>,
     pub(crate) publishers: Area<Publisher>,
@@ -63,6 +66,7 @@ impl Memory {
     pub fn heap(sizes: Sizes) -> io::Result<Self> {
         let memory = Self {
             sizes,
+            log_room: RECORDS - RECORD_MARGIN,
             config: Area::heap(1)?,
             slots: Area::heap(sizes.slots as usize)?,
             publishers: Area::heap(sizes.slots as usize)?,
@@ -76,18 +80,20 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Memory that the kernel has as maps; `map` gives a map by its name.
+    /// Memory that the kernel has as maps, with this [`Config::log_room`]; `map` gives a map by its name.
     ///
     /// # Errors
     ///
     /// A map is missing, smaller, or cannot be mapped.
     pub(crate) fn map<'a>(
         sizes: Sizes,
+        log_room: u64,
         map: impl Fn(&str) -> io::Result<BorrowedFd<'a>>,
     ) -> io::Result<Self> {
         let slots = sizes.slots as usize;
         let memory = Self {
             sizes,
+            log_room,
             config: Area::map(map(map::CONFIG)?, 1)?,
             slots: Area::map(map(map::SLOTS)?, slots)?,
             publishers: Area::map(map(map::PUBLISHERS)?, slots)?,
@@ -101,12 +107,13 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Writes the part of the settings that follows from the sizes. Nothing is forwarded before
+    /// Writes the part of the settings that does not change. Nothing is forwarded before
     /// `alive_until` is set.
     pub(crate) fn start(&self) {
         let config = self.config();
         config.slots.store(u64::from(self.sizes.slots));
         config.tracks.store(u64::from(self.sizes.tracks));
+        config.log_room.store(self.log_room);
         config.schema.store(SCHEMA);
     }
 

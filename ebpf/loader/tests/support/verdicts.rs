@@ -2,7 +2,7 @@
 //!
 //! A row starts from a packet that would be forwarded to one subscriber, and changes one thing.
 
-use relay_ebpf_loader::layout::{AliasKey, RECORD_MARGIN, RECORDS, Source, flag, outlet_index, role, state};
+use relay_ebpf_loader::layout::{AliasKey, RECORDS, Source, flag, outlet_index, role, state};
 use relay_ebpf_loader::verdict::Reason;
 
 use crate::case::{Case, SUBSCRIBER};
@@ -364,9 +364,14 @@ pub const TABLE: &[Verdict] = &[
         case.subscriber().max_udp_payload.store(30);
     }),
     row("log is full", Reason::LogFull, |case| {
-        let unread = RECORDS - RECORD_MARGIN;
-        case.subscriber().next_number.store(unread);
-        case.subscriber().largest_acked.store(unread);
+        leave_unread(case, case.world.memory.config().log_room.load());
+    }),
+    sent("log has a last place", Reason::Sent, |case| {
+        leave_unread(case, case.world.memory.config().log_room.load() - 1);
+    }),
+    row("log is full for many CPUs", Reason::LogFull, |case| {
+        case.world.memory.config().log_room.store(RECORDS / 4);
+        leave_unread(case, RECORDS / 4);
     }),
     row("window is full", Reason::NoBudget, |case| {
         case.subscriber().limit.store(30);
@@ -410,6 +415,12 @@ pub const TABLE: &[Verdict] = &[
         })
     },
 ];
+
+/// The subscriber's log has so many records that userspace has not read.
+fn leave_unread(case: &Case<'_>, unread: u64) {
+    case.subscriber().next_number.store(unread);
+    case.subscriber().largest_acked.store(unread);
+}
 
 /// Earlier than any time that programs see.
 const NOW_BEFORE: u64 = 0;
