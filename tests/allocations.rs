@@ -8,12 +8,12 @@
 #[path = "allocations/other.rs"]
 mod other;
 
-use std::alloc::System;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use integration::certificates;
+use integration::heap::calls;
 use integration::network::address;
 use other::Numbers;
 use quic_lite::Time;
@@ -23,16 +23,6 @@ use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
 use quic_lite::stream::{Chunk, ReadChunk, StreamEvent};
 use quic_lite::tls::{ClientTls, ServerTls};
 use quic_lite::wire::stream_id::{Dir, StreamId};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-/// Calls of the allocator that gave memory.
-fn calls() -> usize {
-    let stats = ALLOCATOR.stats();
-    stats.allocations + stats.reallocations
-}
 
 #[test]
 fn the_stored_copy_is_all_that_is_allocated_per_packet() {

@@ -1,7 +1,7 @@
 //! What a relay costs in memory, counted by the allocator: an idle subscriber, ten thousand visits, a
 //! hundred thousand objects, and a peer that sends every second byte. RFC 9000 §21; draft-18 §13.
 //!
-//! The counter is one for the whole process, so the tests take turns. Nothing here depends on a clock.
+//! Each test runs in a thread of its own, which is what is counted. Nothing here depends on a clock.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "memory/party.rs"]
@@ -9,10 +9,9 @@ mod party;
 #[path = "memory/world.rs"]
 mod world;
 
-use std::alloc::System;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use integration::heap;
 use quic_lite::stream::{Chunk, StreamConfig, Streams};
 use quic_lite::wire::frame::Stream;
 use quic_lite::wire::stream_id::{Dir, StreamId};
@@ -21,31 +20,19 @@ use quic_relay::moqt::subgroup::{Body, Object};
 use quic_relay::moqt::{SubgroupHeader, SubgroupId};
 use quic_relay::serve::RelayConfig;
 use quic_relay::serve::server::transport;
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use party::Part;
 use world::World;
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
 const KIB: usize = 1 << 10;
 
-/// Bytes that are allocated now.
+/// Bytes that are allocated now, and a mebibyte: a thread also frees what it was given when it began.
 fn live() -> usize {
-    let stats = ALLOCATOR.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
-}
-
-/// Keeps all other tests waiting.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    usize::try_from(heap::live() + (1 << 20)).expect("a thread is given little")
 }
 
 #[test]
 fn an_idle_subscriber_costs_the_relay_at_most_64_kib() {
-    let _turn = alone();
     for groups in [0, 20] {
         // What a relay with one subscriber has, the others need not pay for.
         let few = relay_with_idle_subscribers(1, groups);
@@ -84,7 +71,6 @@ fn relay_with_idle_subscribers(count: usize, groups: u64) -> usize {
 
 #[test]
 fn ten_thousand_visits_leave_nothing_behind() {
-    let _turn = alone();
     let mut world = World::new(RelayConfig::default());
     // Tables keep the size that their largest crowd gave them, so the first crowd is the largest. Even so
     // one may double once, when half of it is full and the rest was used before.
@@ -128,7 +114,6 @@ fn visit(world: &mut World, subscribers: usize) {
 
 #[test]
 fn a_hundred_thousand_objects_cost_what_the_cache_may_hold() {
-    let _turn = alone();
     for crowd in [
         Crowd {
             subscribers: 3,
@@ -222,7 +207,6 @@ fn subgroup(group: u64, objects: u64, size: usize) -> Chunk {
 /// RFC 9000 §21.7: a peer that sends every second byte of all it may send, and what else has holes.
 #[test]
 fn holes_in_a_whole_window_cost_what_is_stated() {
-    let _turn = alone();
     let transport = transport();
     let window = transport.max_stream_window;
     let config = StreamConfig {
@@ -289,7 +273,6 @@ fn peak_of_holes(config: &StreamConfig, piece: usize, pattern: Pattern) -> (u64,
         taken += 1;
     }
     drop(streams);
-    // The thread of the test before may still be ending.
-    assert!(live().abs_diff(start) < 16 * KIB);
+    assert_eq!(live(), start);
     (taken, peak - start)
 }

@@ -9,6 +9,8 @@
 //! | `tap` | every packet sent, opened |
 //! | `trace` | what may be asked of them |
 //! | `invariants` | what must hold after every step of any run |
+//! | `scripted`, `duel` | a peer that sends whatever it is told to, against an endpoint that knows of nothing |
+//! | `heap` | the memory that a part of a simulation holds |
 //! | `files` | applications: a file server, a client that checks what it gets |
 //! | `certificates` | chains of any length, the same bytes each time |
 //! | `seeds` | which seeds a test runs with |
@@ -19,19 +21,24 @@
 
 mod book;
 pub mod certificates;
+pub mod duel;
 pub mod files;
+pub mod heap;
 pub mod invariants;
 pub mod link;
 pub mod network;
 pub mod pair;
 pub mod scenario;
+pub mod scripted;
 pub mod seeds;
 pub mod tap;
 mod trace;
 
+pub use duel::{Acks, Duel, Setup};
 pub use files::{FileClient, FileServer};
 pub use link::LinkConfig;
 pub use pair::Pair;
 pub use scenario::Scenario;
+pub use scripted::{ScriptedPeer, Seen};
 pub use seeds::for_each_seed;
 pub use tap::{Kind, TappedPacket};
