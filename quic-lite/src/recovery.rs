@@ -89,6 +89,10 @@ pub struct Recovery {
     mtu_probe_waits: bool,
     skips: SkipPolicy,
     others: Others,
+    /// Packets sent beyond the window, or on other paths, since an acknowledgement told of something new.
+    beyond: u32,
+    /// Changes of the path since then.
+    moves: u32,
     /// Generation of the path in use: packets of others do not count for congestion and RTT.
     path: u32,
     /// The newest send time of a packet acknowledged on this path.
@@ -124,6 +128,8 @@ impl Recovery {
             mtu_probe_waits: false,
             skips: SkipPolicy::default(),
             others: Others::default(),
+            beyond: 0,
+            moves: 0,
             path: 0,
             newest_acked: None,
             pto_count: 0,
@@ -143,6 +149,10 @@ impl Recovery {
 
     /// A packet left, or another sender's packet became known. Numbers may come out of order.
     pub fn on_packet_sent(&mut self, id: SpaceId, packet: SentPacket, frames: &[SentFrame]) {
+        // Probes for a timeout are rare by themselves; another sender keeps to what it was granted.
+        let is_asked_for = self.probe_pending(id) || packet.by_other || !packet.ack_eliciting;
+        let is_within = packet.path == self.path && self.window_left() >= u64::from(packet.size);
+        self.beyond += u32::from(!is_asked_for && !is_within);
         let new = self.spaces[id.index()].insert(packet, frames);
         self.last_event = self.last_event.max(Some(packet.time));
         if !new || packet.path != self.path {
@@ -165,6 +175,19 @@ impl Recovery {
     /// How many bytes the congestion window still admits. Probes and bare acknowledgements need none.
     pub fn window_left(&self) -> u64 {
         self.controller.window_left(self.others.outstanding)
+    }
+
+    /// Whether a small packet that no window should hold back, such as one that validates a path, may be
+    /// sent now. A peer that acknowledges nothing gets only a few of them beyond the window: each is
+    /// remembered until its fate is known.
+    pub fn may_exceed_window(&self) -> bool {
+        self.beyond < MAX_BEYOND || self.window_left() >= u64::from(mtu::BASE_SIZE)
+    }
+
+    /// Whether the peer has moved often without having acknowledged anything. What was sent on each path
+    /// is remembered, and each path has a new window: such a peer is not followed any further.
+    pub fn has_moved_in_vain(&self) -> bool {
+        self.moves >= MAX_MOVES
     }
 
     /// When a packet of `size` bytes may leave; `None`: now. Ask only when there is one to send.
@@ -308,6 +331,7 @@ impl Recovery {
     /// Sending moves to another path; not for a mere change of the peer's port (RFC 9000 §9.4).
     pub fn on_path_changed(&mut self, now: Time) {
         self.path += 1;
+        self.moves += 1;
         self.rtt = Rtt::new(self.config.initial_rtt);
         self.reordering = Reordering::default();
         self.controller =
@@ -395,3 +419,9 @@ impl Default for RecoveryConfig {
         }
     }
 }
+
+/// Packets beyond the window that a peer gets without acknowledging any: more are a flood of PATH_CHALLENGE
+/// frames, or acknowledgements that it lets us make and does not acknowledge itself.
+const MAX_BEYOND: u32 = 16;
+/// Changes of path that are followed without an acknowledgement: each takes a window of its own.
+const MAX_MOVES: u32 = 8;

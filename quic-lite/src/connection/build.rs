@@ -104,8 +104,10 @@ impl Connection {
             id == SpaceId::Initial && self.side == Side::Server && out.len() < MIN_DATAGRAM;
         let probe = self.recovery.probe_pending(id) && !too_small;
         let with_data = (may_send || probe) && !too_small && self.has_data_in(id);
-        // RFC 9000 §9.3: path validation begins at once; it is small and rare, so no window holds it back.
-        let validates = id == SpaceId::Data && self.has_path_frames();
+        // RFC 9000 §9.3: path validation begins at once; it is small and rare, so no window holds it back
+        // (§8.2.2 would let it), unless the peer asks again and again and acknowledges nothing.
+        let may_exceed = self.recovery.may_exceed_window();
+        let validates = id == SpaceId::Data && may_exceed && self.has_path_frames();
         let ack_due = space.received.ack_due(now);
         if !ack_due && !probe && !validates && !with_data {
             return None;
@@ -121,7 +123,8 @@ impl Connection {
             self.write_frames(id, &mut out);
         }
         let space = self.spaces.get(id)?;
-        if out.len() == after_ack && (probe || (with_ack && space.received.ping_wanted())) {
+        let with_ping = probe || (with_ack && may_exceed && space.received.ping_wanted());
+        if out.len() == after_ack && with_ping {
             // Where a long acknowledgement leaves no byte, the next packet has the PING.
             let _ = Frame::Ping.encode(&mut out);
         }

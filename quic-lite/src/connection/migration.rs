@@ -22,7 +22,8 @@ impl Connection {
         }
         let switched = self.peer_uses != Some(received.destination_cid);
         let has_moved = !self.path.tuple().matches(&received.arrival.tuple);
-        if has_moved && self.state == State::Confirmed {
+        let is_followed = self.state == State::Confirmed && !self.recovery.has_moved_in_vain();
+        if has_moved && is_followed {
             // RFC 9000 §9.5: a peer that moves on purpose uses a new ID, and so do we then; behind a NAT
             // that forgot it, it does not know that it moved.
             let before = self.remote_ids.current();

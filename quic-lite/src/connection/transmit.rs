@@ -155,6 +155,7 @@ impl Connection {
     fn transmit_off_path(&mut self, now: Time, buffer: &mut [u8]) -> Option<Transmit> {
         if self.responses.is_empty() && self.fallback.is_none()
             || !self.spaces.has_keys(SpaceId::Data)
+            || !self.recovery.may_exceed_window()
         {
             return None;
         }

@@ -187,6 +187,7 @@ impl Recovery {
             self.pto_count = 0;
         }
         self.last_event = Some(now);
+        (self.beyond, self.moves) = (0, 0);
     }
 }
 

@@ -50,6 +50,8 @@ pub struct SentPackets {
     frames: VecDeque<Option<SentFrame>>,
     /// How many frames have left `frames` at the front.
     frames_base: u64,
+    /// Empty: memory for gathering the frames.
+    spare: VecDeque<Option<SentFrame>>,
 }
 
 #[derive(Debug)]
@@ -189,11 +191,13 @@ impl SentPackets {
         if self.holes > HOLES + self.len() / 4 {
             self.entries.retain(|entry| !entry.removed);
             self.holes = 0;
+            self.gather_frames();
         }
         if self.entries.is_empty() {
             // Nothing in flight is the idle case: what a burst needed is given back.
             self.frames_base += self.frames.len() as u64;
             self.frames.clear();
+            self.spare = VecDeque::new();
             if self.entries.capacity() > IDLE_CAPACITY {
                 self.entries.shrink_to(IDLE_CAPACITY);
             }
@@ -201,6 +205,22 @@ impl SentPackets {
                 self.frames.shrink_to(IDLE_CAPACITY);
             }
         }
+    }
+}
+
+impl SentPackets {
+    /// Lets go of the frames of packets that are gone. One that stays for long, because nobody acknowledges
+    /// it, would hold back those of all later ones.
+    fn gather_frames(&mut self) {
+        let mut kept = core::mem::take(&mut self.spare);
+        for entry in &mut self.entries {
+            let range = entry.frames(self.frames_base);
+            entry.first_frame = kept.len() as u64;
+            kept.extend(self.frames.range(range).copied());
+        }
+        self.spare = core::mem::replace(&mut self.frames, kept);
+        self.spare.clear();
+        self.frames_base = 0;
     }
 }
 
@@ -347,6 +367,21 @@ mod tests {
         );
         sent.insert(packet(2000), &[SentFrame::NewConnectionId(2000)]);
         assert_eq!(remove(&mut sent, 0..=3000).0, [2000]);
+    }
+
+    #[test]
+    fn a_packet_that_nobody_acknowledges_does_not_hold_the_log() {
+        let mut sent = sent(0..1);
+        for number in 1..20_000 {
+            sent.insert(packet(number), &[SentFrame::NewConnectionId(number)]);
+            remove(&mut sent, number..=number);
+            let (frames, spare) = (sent.frames.len(), sent.spare.capacity());
+            assert!(
+                frames <= 4 * HOLES && spare <= 4 * HOLES,
+                "{frames}, {spare}"
+            );
+        }
+        assert_eq!(remove(&mut sent, 0..=20_000).0, [0]);
     }
 
     #[test]
