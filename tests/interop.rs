@@ -1,4 +1,5 @@
-//! The 17 cases of quic-interop-runner that a relay must pass. Client and server are ours, on the simulated network. RFC 9000, RFC 9001, RFC 9002.
+//! The 17 cases of quic-interop-runner that a relay must pass, and the names of seven of our own for the kernel path. Client
+//! and server are ours, on the simulated network. RFC 9000, RFC 9001, RFC 9002.
 //!
 //! A case is a row of [`CASES`]: a link, files, and what a judge asks of both sides' packets. The runner's questions are
 //! each judge's first; what we ask beyond them stands in the judge's own words. A failure prints its `SEED`.
@@ -82,4 +83,16 @@ const CASES: [Case; 17] = [
     Case("ipv6",                Plain,           &[5*KB, 10*KB],       60, 5,  ipv6::addresses,               fetch,                ipv6::judge),
     Case("rebind-port",         Plain,           &[10*MB],             60, 3,  rebind::speak_up,              rebind::ports,        rebind::judge_ports),
     Case("rebind-addr",         Plain,           &[10*MB],             60, 3,  rebind::speak_up,              rebind::addresses,    rebind::judge_addresses),
+];
+
+/// Ours, for the kernel path: with the kernel's stand-in in `tests/offload/variants.rs`, and these with a real kernel (root).
+#[rustfmt::skip]
+const FAST_PATH: [(&str, &str); 7] = [
+    ("fp-handover",  "tests/foreign/raw/tests/exact.rs::switched_at_random_over_ipv4"),
+    ("fp-loss",      "tests/foreign/raw/tests/exact.rs::two_percent_loss_with_the_kernel"),
+    ("fp-keyupdate", "tests/foreign/raw/tests/changes.rs::key_update_every_hundred_packets"),
+    ("fp-rebind",    "tests/foreign/raw/tests/changes.rs::subscriber_takes_another_port_again_and_again"),
+    ("fp-restart",   "tests/foreign/raw/tests/failures.rs::killed_relay_forwards_nothing_and_leaves_nothing"),
+    ("fp-mapfull",   "tests/foreign/raw/tests/changes.rs::more_subscribers_than_slots"),
+    ("fp-off",       "tests/foreign/raw/tests/exact.rs::userspace_alone_over_ipv4"),
 ];

@@ -14,5 +14,11 @@ mod client;
 mod media;
 #[path = "offload/raw.rs"]
 mod raw;
+#[path = "offload/settings.rs"]
+mod settings;
+#[path = "offload/variants.rs"]
+mod variants;
+#[path = "offload/wire.rs"]
+mod wire;
 #[path = "offload/world.rs"]
 mod world;

@@ -102,14 +102,7 @@ impl Scenario {
 
     /// A server that keeps no state but its secret: also what remains of one after a restart.
     pub fn server_endpoint(&self, secrets: &Arc<Secrets>, rng: &mut Rng) -> Endpoint {
-        let mut tls = ServerConfig::builder_with_provider(provider(&CipherSuite::ALL))
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(self.chain.certificates.clone(), self.chain.key.clone_key())
-            .unwrap();
-        tls.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
-        tls.key_log = secrets.clone();
+        let tls = server_config(&self.chain, &CipherSuite::ALL, ALPN, secrets);
         let config = EndpointConfig {
             server: Some(ServerTls::new(tls).unwrap()),
             transport: Arc::new(self.server.clone()),
@@ -119,6 +112,24 @@ impl Scenario {
         };
         endpoint(config, self.server_address, rng)
     }
+}
+
+/// What a server tells rustls; its secrets become known.
+pub fn server_config(
+    chain: &Chain,
+    suites: &[CipherSuite],
+    alpn: &[&[u8]],
+    secrets: &Arc<Secrets>,
+) -> ServerConfig {
+    let mut tls = ServerConfig::builder_with_provider(provider(suites))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain.certificates.clone(), chain.key.clone_key())
+        .unwrap();
+    tls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    tls.key_log = secrets.clone();
+    tls
 }
 
 fn endpoint(config: EndpointConfig, address: SocketAddr, rng: &mut Rng) -> Endpoint {

@@ -6,7 +6,7 @@ use std::path::Path;
 use integration::for_each_seed;
 
 use super::run::{Link, Run, Verdict, fetch, plain};
-use super::{CASES, Case};
+use super::{CASES, Case, FAST_PATH};
 
 /// Plays a case with its seeds, and asks its judge.
 #[track_caller]
@@ -127,6 +127,18 @@ fn all_must_haves_are_in_the_table_and_have_a_test() {
     assert_eq!(rows, must.split_whitespace().collect::<Vec<_>>());
     for name in rows {
         assert_test("tests/interop/cases.rs", &name.replace('-', "_"));
+    }
+}
+
+#[test]
+fn all_variants_of_the_kernel_path_have_a_test_without_and_with_a_kernel() {
+    let must = "fp-handover fp-loss fp-keyupdate fp-rebind fp-restart fp-mapfull fp-off";
+    let rows: Vec<&str> = FAST_PATH.iter().map(|row| row.0).collect();
+    assert_eq!(rows, must.split_whitespace().collect::<Vec<_>>());
+    for (name, with_kernel) in FAST_PATH {
+        assert_test("tests/offload/variants.rs", &name.replace('-', "_"));
+        let (path, test) = with_kernel.split_once("::").expect("file::test");
+        assert_test(path, test);
     }
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use integration::Scenario;
 use integration::link::LinkCounts;
+use quic_lite::Time;
+use quic_lite::error::ConnectionError;
+use quic_lite::io::Application;
 use quic_lite::recovery::Congestion;
 
 use super::run::{Files, Run, Verdict, ensure};
@@ -28,11 +31,26 @@ pub const fn either_congestion(scenario: &mut Scenario) {
 /// A file on each of fifty connections.
 pub fn multiconnect(pair: &mut Files, limit: Duration) {
     let end = pair.now + limit;
-    pair.run(limit);
+    connect(pair, end);
     for _ in 1..CONNECTIONS {
         pair.connect_again();
         pair.client.app.want(1024);
-        pair.run(end.since(pair.now));
+        connect(pair, end);
+    }
+}
+
+/// RFC 9000 §6.2: a client must believe a list of versions without its own. When the version in its Initial has been
+/// damaged and then the one in the server's answer as well, it can only begin again.
+fn connect(pair: &mut Files, end: Time) {
+    let no_version = |pair: &Files| {
+        let closed = pair.client.closed().map(|(_, error)| error);
+        closed == Some(&ConnectionError::VersionNegotiation)
+    };
+    let done = |pair: &Files| pair.client.app.is_done() && pair.server.app.is_done();
+    pair.run_until(end.since(pair.now), |pair| done(pair) || no_version(pair));
+    while no_version(pair) {
+        pair.connect_again();
+        pair.run_until(end.since(pair.now), |pair| done(pair) || no_version(pair));
     }
 }
 

@@ -22,6 +22,7 @@ use quic_relay::moqt::{
 use quic_relay::session::{Data, RequestId, Session, SessionConfig, SessionEvent};
 
 use super::raw::Raw;
+use super::wire::Wire;
 use super::world::RELAY;
 
 /// A track: its namespace and its name.
@@ -75,6 +76,8 @@ pub struct Client {
     pub raw: Raw,
     /// Datagrams that came.
     pub datagrams: Vec<(Name, Location, Vec<u8>)>,
+    /// What went over its link.
+    pub wire: Wire,
     /// Why the connection is over.
     pub closed: Option<String>,
     part: Part,
@@ -89,10 +92,11 @@ impl Client {
     pub fn new(
         now: Time,
         part: Part,
-        address: SocketAddr,
+        wire: Wire,
         seed: u64,
         (suites, mut config): (&[CipherSuite], Config),
     ) -> Self {
+        let address = wire.address();
         let mut seeds = [0; 32];
         seeds[..8].copy_from_slice(&seed.to_le_bytes());
         let mut endpoint = Endpoint::new(EndpointConfig::default(), seeds);
@@ -120,6 +124,7 @@ impl Client {
             streams: BTreeMap::new(),
             raw: Raw::default(),
             datagrams: Vec::new(),
+            wire,
             closed: None,
             part,
             session: Session::new(Side::Client, setup, SessionConfig::default()),
@@ -138,6 +143,12 @@ impl Client {
         if let Some(connection) = self.connection() {
             connection.close(now, 0, "");
         }
+    }
+
+    /// It is somewhere else from now on, and does not know.
+    pub fn rebind(&mut self, address: SocketAddr) {
+        self.address = address;
+        self.wire.moved(address);
     }
 
     fn alias(&self, track: &str) -> u64 {

@@ -10,11 +10,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use integration::LinkConfig;
 use integration::certificates;
 use integration::link::{Datagram, Link};
 use integration::network::address;
-use quic_lite::Time;
+use integration::scenario::server_config;
+use integration::tap::Secrets;
 use quic_lite::config::Config;
 use quic_lite::connection::{Connection, FourTuple, Stats};
 use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
@@ -22,6 +22,7 @@ use quic_lite::io::Application;
 use quic_lite::protection::CipherSuite;
 use quic_lite::rng::Rng;
 use quic_lite::tls::ServerTls;
+use quic_lite::{Side, Time};
 use quic_relay::moqt::ALPN;
 use quic_relay::offload::{KernelClock, Offloader, Reason};
 use quic_relay::raw;
@@ -32,61 +33,11 @@ use relay_ebpf_loader::layout::{Candidate, Flow};
 use relay_ebpf_loader::{Engine, Sizes, Twin};
 
 use super::client::{Client, Part};
+pub use super::settings::Settings;
+use super::wire::Wire;
 
 /// The relay's address.
 pub const RELAY: SocketAddr = address(1, 443);
-
-/// What to simulate.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Decides everything that is random.
-    pub seed: u64,
-    /// From clients to the relay.
-    pub up: LinkConfig,
-    /// From the relay to clients.
-    pub down: LinkConfig,
-    /// How long datagrams wait in the relay's socket, at most.
-    pub wait: Duration,
-    /// The kernel's slots.
-    pub slots: u32,
-    /// No interface sees the clients, so the kernel serves nobody.
-    pub is_blind: bool,
-    /// What clients offer.
-    pub suites: Vec<CipherSuite>,
-    /// Clients let themselves be asked for fewer acknowledgements.
-    pub min_ack_delay: Option<Duration>,
-}
-
-impl Settings {
-    /// A wide link without faults.
-    pub fn new(seed: u64) -> Self {
-        let link = LinkConfig {
-            delay: Duration::from_millis(5),
-            bandwidth: None,
-            ..LinkConfig::default()
-        };
-        Self {
-            seed,
-            up: link.clone(),
-            down: link,
-            wait: Duration::from_millis(2),
-            slots: 16,
-            is_blind: false,
-            suites: CipherSuite::ALL.to_vec(),
-            min_ack_delay: None,
-        }
-    }
-
-    /// The same with this much loss and reordering on all links, in percent.
-    pub fn with_loss(mut self, loss: u64, reordering: u64) -> Self {
-        for link in [&mut self.up, &mut self.down] {
-            link.loss = loss;
-            link.reordering = reordering;
-            link.reordering_delay = Duration::from_millis(8);
-        }
-        self
-    }
-}
 
 /// A datagram on its way.
 struct Travel {
@@ -116,6 +67,7 @@ pub struct World {
     /// Connections that the relay has closed: the kernel must send nothing to them.
     closed: BTreeSet<SocketAddr>,
     settings: Settings,
+    secrets: Arc<Secrets>,
     /// Up and down, for each client.
     links: Vec<(Link, Link)>,
     rng: Rng,
@@ -131,32 +83,12 @@ impl World {
     /// A relay without clients.
     pub fn new(settings: Settings) -> Self {
         let mut rng = Rng::from_number(settings.seed);
-        let chain = certificates::short();
-        let tls = ServerTls::new_single(
-            chain.certificates,
-            chain.key,
-            &[ALPN, raw::PUBLISHER, raw::SUBSCRIBER],
-        );
-        let config = EndpointConfig {
-            server: Some(tls.and_then(|tls| tls.prefer_chacha20()).unwrap()),
-            transport: Arc::new(server::transport_beside_kernel()),
-            ..EndpointConfig::default()
-        };
-        let mut endpoint = Endpoint::new(config, rng.bytes());
-        endpoint.set_local_addresses(&[RELAY]);
-        let sizes = Sizes {
-            slots: settings.slots,
-            tracks: 8,
-        };
-        let twin = Arc::new(Twin::new(sizes).unwrap());
-        let mut server = Server::new(RelayConfig::default(), None);
-        let clock = KernelClock::default();
-        let offloader = Offloader::new(Box::new(twin.clone()), clock, RELAY.port());
-        server.set_offloader(offloader);
+        let secrets = Arc::new(Secrets::default());
+        let twin = twin(&settings);
         Self {
             now: Time::from_micros(1_000_000),
-            endpoint,
-            server,
+            endpoint: endpoint(&secrets, &mut rng),
+            server: server(twin.clone()),
             twin,
             clients: Vec::new(),
             is_stopped: false,
@@ -164,6 +96,7 @@ impl World {
             copies: 0,
             closed: BTreeSet::new(),
             settings,
+            secrets,
             links: Vec::new(),
             rng,
             times: BinaryHeap::new(),
@@ -172,6 +105,22 @@ impl World {
             socket: VecDeque::new(),
             buffer: vec![0; SEGMENTS * 1500],
         }
+    }
+
+    /// The relay is killed: it says nothing, and what waits in its socket is gone. The programs of its kernel stay,
+    /// as they do before Linux 6.6.
+    pub fn kill(&mut self) {
+        self.is_stopped = true;
+        self.socket.clear();
+    }
+
+    /// A relay in the place of a killed one: of all its predecessor knew it has the secret on disk, and it has
+    /// put programs with empty tables in the place of those left behind.
+    pub fn start_again(&mut self) {
+        self.twin = twin(&self.settings);
+        self.endpoint = endpoint(&self.secrets, &mut self.rng);
+        self.server = server(self.twin.clone());
+        self.is_stopped = false;
     }
 
     /// A client joins, and has what it asked for. Its place in `clients`.
@@ -200,7 +149,8 @@ impl World {
             ..server::transport()
         };
         let seed = self.rng.number();
-        let client = Client::new(self.now, part, from, seed, (suites, config));
+        let wire = Wire::new(self.secrets.clone(), from);
+        let client = Client::new(self.now, part, wire, seed, (suites, config));
         self.clients.push(client);
         let up = Link::new(self.settings.up.clone(), self.rng.fork());
         let down = Link::new(self.settings.down.clone(), self.rng.fork());
@@ -341,9 +291,6 @@ impl World {
             .ingress(nanos, RELAY, travel.from, &travel.datagram.bytes);
         for copy in copies {
             self.copies += 1;
-            if self.is_astray {
-                continue;
-            }
             let to = destination(&copy.frame);
             assert!(
                 !self.closed.contains(&to),
@@ -353,7 +300,7 @@ impl World {
                 bytes: copy.datagram,
                 ecn: None,
             };
-            self.carry_down(to, datagram);
+            self.carry_down(to, datagram, true);
         }
         let wait = self.rng.below(self.settings.wait.as_micros() as u64 + 1);
         let ready = self.now + Duration::from_micros(wait);
@@ -363,7 +310,15 @@ impl World {
         }
     }
 
-    fn carry_down(&mut self, to: SocketAddr, datagram: Datagram) {
+    fn carry_down(&mut self, to: SocketAddr, datagram: Datagram, by_kernel: bool) {
+        let mut clients = self.clients.iter_mut();
+        if let Some(client) = clients.find(|client| client.wire.was_at(to)) {
+            let wire = &mut client.wire;
+            wire.saw(self.now, Side::Server, to, &datagram, by_kernel);
+        }
+        if by_kernel && self.is_astray {
+            return;
+        }
         let place = self.clients.iter().position(|client| client.address == to);
         if let Some(place) = place {
             let (_, down) = &mut self.links[place];
@@ -413,7 +368,7 @@ impl World {
                     bytes: bytes.to_vec(),
                     ecn: transmit.ecn,
                 };
-                self.carry_down(transmit.path.remote, datagram);
+                self.carry_down(transmit.path.remote, datagram, false);
             }
         }
         self.buffer = buffer;
@@ -439,6 +394,7 @@ impl World {
                 ecn: transmit.ecn,
             };
             let from = client.address;
+            client.wire.saw(now, Side::Client, from, &datagram, false);
             let (times, travels, sent) = (&mut self.times, &mut self.travels, &mut self.sent);
             up.carry(now, datagram, |at, datagram| {
                 let to = RELAY;
@@ -448,6 +404,40 @@ impl World {
             });
         }
     }
+}
+
+fn endpoint(secrets: &Arc<Secrets>, rng: &mut Rng) -> Endpoint {
+    let alpn = [ALPN, raw::PUBLISHER, raw::SUBSCRIBER];
+    let chacha20_first = [
+        CipherSuite::ChaCha20Poly1305Sha256,
+        CipherSuite::Aes128GcmSha256,
+    ];
+    let mut tls = server_config(&certificates::short(), &chacha20_first, &alpn, secrets);
+    tls.ignore_client_order = true;
+    let config = EndpointConfig {
+        server: Some(ServerTls::new(tls).unwrap()),
+        transport: Arc::new(server::transport_beside_kernel()),
+        secret: Some([7; 32]),
+        ..EndpointConfig::default()
+    };
+    let mut endpoint = Endpoint::new(config, rng.bytes());
+    endpoint.set_local_addresses(&[RELAY]);
+    endpoint
+}
+
+fn twin(settings: &Settings) -> Arc<Twin> {
+    let sizes = Sizes {
+        slots: settings.slots,
+        tracks: 8,
+    };
+    Arc::new(Twin::new(sizes).unwrap())
+}
+
+fn server(twin: Arc<Twin>) -> Server {
+    let mut server = Server::new(RelayConfig::default(), None);
+    let clock = KernelClock::default();
+    server.set_offloader(Offloader::new(Box::new(twin), clock, RELAY.port()));
+    server
 }
 
 fn flow(from: SocketAddr) -> Flow {
