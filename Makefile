@@ -54,10 +54,13 @@ check:
 	cargo check --locked -p quic-lite --no-default-features
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
-## each fuzz target for SECONDS (needs cargo-fuzz and a nightly toolchain)
+## each fuzz target for SECONDS, JOBS at once; first the faults that were planted for the campaign to find
 SECONDS ?= 20
+JOBS ?= $(shell nproc)
 fuzz:
-	cd fuzz && for target in $$(cargo +nightly fuzz list); do cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS) || exit 1; done
+	@.ci/setup fuzz
+	fuzz/tests/planted/check.py
+	fuzz/campaign smoke --seconds $(SECONDS) --jobs $(JOBS)
 
 clean:
 	cargo clean

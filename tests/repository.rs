@@ -81,4 +81,4 @@ pub fn table<'a>(markdown: &'a str, first: &str) -> Vec<Vec<&'a str>> {
     rows
 }
 
-const LEFT_OUT: [&str; 3] = ["target", "corpus", "artifacts"];
+const LEFT_OUT: [&str; 4] = ["target", "corpus", "artifacts", "campaign-state"];
