@@ -5,5 +5,17 @@
 
 #[path = "attacks/ack.rs"]
 mod ack;
+#[path = "attacks/crypto.rs"]
+mod crypto;
+#[path = "attacks/early.rs"]
+mod early;
+#[path = "attacks/frames.rs"]
+mod frames;
+#[path = "attacks/ids.rs"]
+mod ids;
+#[path = "attacks/parameters.rs"]
+mod parameters;
 #[path = "attacks/path.rs"]
 mod path;
+#[path = "attacks/streams.rs"]
+mod streams;

@@ -153,7 +153,9 @@ impl Recovery {
         let is_asked_for = self.probe_pending(id) || packet.by_other || !packet.ack_eliciting;
         let is_within = packet.path == self.path && self.window_left() >= u64::from(packet.size);
         self.beyond += u32::from(!is_asked_for && !is_within);
-        let new = self.spaces[id.index()].insert(packet, frames);
+        let space = &mut self.spaces[id.index()];
+        self.controller.remove(space.forget_light(self.path));
+        let new = space.insert(packet, frames);
         self.last_event = self.last_event.max(Some(packet.time));
         if !new || packet.path != self.path {
             return;

@@ -24,7 +24,7 @@ use quic_lite::wire::transport_parameters::TransportParameters;
 use quic_lite::wire::writer::Writer;
 use quic_lite::{Side, Time};
 
-use crate::certificates;
+use crate::certificates::{self, Chain};
 use crate::heap::Heap;
 use crate::network::{CLIENT, SERVER};
 use crate::scripted::{Alter, Credentials, ScriptedPeer, Seen, least};
@@ -50,6 +50,10 @@ pub struct Setup {
     pub parameters: TransportParameters,
     /// Changes that, encoded.
     pub alter: Option<Alter>,
+    /// What the server shows, whoever it is.
+    pub chain: Chain,
+    /// What the client offers, whoever it is.
+    pub suites: Vec<CipherSuite>,
 }
 
 impl Default for Setup {
@@ -74,6 +78,8 @@ impl Default for Setup {
                 ..TransportParameters::default()
             },
             alter: None,
+            chain: certificates::short(),
+            suites: CipherSuite::ALL.to_vec(),
         }
     }
 }
@@ -100,17 +106,21 @@ pub struct Duel {
     pub events: Vec<Event>,
     /// The connection that the endpoint told of last, or began.
     pub handle: Option<Handle>,
+    /// Datagrams to the endpoint, and their bytes.
+    pub delivered: (u64, u64),
     /// Datagrams of the endpoint, and their bytes.
     pub sent: (u64, u64),
     /// What the endpoint has allocated.
     pub heap: Heap,
+    /// The handshake has stopped halfway: an acknowledgement would take Initial keys away.
+    is_halfway: bool,
     buffer: Vec<u8>,
 }
 
 impl Duel {
     /// The peer is a client; the endpoint is a server that has not heard of it.
     pub fn against_server(setup: Setup) -> Self {
-        let chain = certificates::short();
+        let chain = setup.chain;
         let tls = ServerTls::new_single(chain.certificates, chain.key, ALPN).unwrap();
         let config = EndpointConfig {
             server: Some(tls),
@@ -118,7 +128,7 @@ impl Duel {
             ..setup.endpoint
         };
         let client = ClientTls::with_roots([chain.root], ALPN);
-        let client = client.and_then(|tls| tls.only(&CipherSuite::ALL)).unwrap();
+        let client = client.and_then(|tls| tls.only(&setup.suites)).unwrap();
         let mut rng = Rng::from_number(setup.seed);
         let (cid, made_up) = (cid(&mut rng), cid(&mut rng));
         let credentials = Credentials::Client(client);
@@ -128,9 +138,10 @@ impl Duel {
 
     /// The peer is a server; the endpoint is a client that has begun to connect to it.
     pub fn against_client(setup: Setup) -> Self {
-        let chain = certificates::short();
+        let chain = setup.chain;
         let server = ServerTls::new_single(chain.certificates, chain.key, ALPN).unwrap();
-        let client = ClientTls::with_roots([chain.root], ALPN).unwrap();
+        let client = ClientTls::with_roots([chain.root], ALPN);
+        let client = client.and_then(|tls| tls.only(&setup.suites)).unwrap();
         let mut rng = Rng::from_number(setup.seed);
         let cid = cid(&mut rng);
         let credentials = Credentials::Server(server);
@@ -172,20 +183,25 @@ impl Duel {
             seen: Vec::new(),
             events: Vec::new(),
             handle: None,
+            delivered: (0, 0),
             sent: (0, 0),
             heap: Heap::default(),
+            is_halfway: false,
             buffer: vec![0; MAX_SEGMENTS * 1500],
         }
     }
 
-    /// Shakes hands until the peer has all keys and the endpoint waits for its last flight.
+    /// Shakes hands until the peer has all keys and the endpoint waits for its last flight. Until
+    /// [`Self::complete`] nothing is acknowledged, so that no keys are discarded.
     pub fn begin(&mut self) {
+        self.is_halfway = true;
         self.shake(PacketType::Initial);
         assert!(self.peer.has_keys(PacketType::OneRtt), "no keys");
     }
 
     /// Shakes hands to the end: the endpoint's connection is confirmed.
     pub fn complete(&mut self) {
+        self.is_halfway = false;
         self.shake(PacketType::OneRtt);
         if self.peer.side() == Side::Server {
             self.send_frames(PacketType::OneRtt, &[Frame::HandshakeDone]);
@@ -193,6 +209,16 @@ impl Duel {
         let state = self.connection().map(Connection::state);
         assert!(self.is_established(), "{state:?}, {:?}", self.error());
         self.seen.clear();
+    }
+
+    /// With the defaults, halfway through the handshake or behind it.
+    pub fn at(side: Side, is_complete: bool) -> Self {
+        let mut duel = Self::against(side, Setup::default());
+        duel.begin();
+        if is_complete {
+            duel.complete();
+        }
+        duel
     }
 
     /// [`Self::begin`] and [`Self::complete`].
@@ -280,6 +306,8 @@ impl Duel {
             },
             remote: self.from,
         };
+        self.delivered.0 += 1;
+        self.delivered.1 += datagram.len() as u64;
         let (now, endpoint) = (self.now, &mut self.endpoint);
         self.heap
             .count(|| endpoint.receive(now, path, None, datagram));
@@ -308,8 +336,8 @@ impl Duel {
                 continue;
             }
             let answer = match self.acks {
-                Acks::Open => self.peer.next_ack(),
-                Acks::Closed => None,
+                Acks::Open if !self.is_halfway => self.peer.next_ack(),
+                _ => None,
             };
             let Some(mut datagram) = answer else {
                 return;
@@ -322,6 +350,7 @@ impl Duel {
 
     /// Lets the endpoint tell what happened.
     fn hear(&mut self) {
+        self.handle = self.handle.or_else(|| self.endpoint.handles().next());
         loop {
             let endpoint = &mut self.endpoint;
             let Some((handle, event)) = self.heap.count(|| endpoint.poll_event()) else {

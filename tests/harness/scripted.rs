@@ -162,6 +162,11 @@ impl ScriptedPeer {
         self.spaces[index(packet_type)].next = number;
     }
 
+    /// How many CRYPTO bytes of its own TLS a space has.
+    pub fn crypto_len(&self, packet_type: PacketType) -> u64 {
+        self.spaces[index(packet_type)].crypto.len() as u64
+    }
+
     /// The keys of a space, to do worse than this type allows.
     pub fn keys(&self, packet_type: PacketType) -> Option<&KeyPair> {
         self.spaces[index(packet_type)].keys.as_ref()

@@ -32,7 +32,7 @@ pub(super) struct SentSpace {
     pub(super) time_of_last_ack_eliciting_packet: Option<Time>,
     /// Ack-eliciting packets whose fate is open, by which the PTO timer runs.
     pub(super) ack_eliciting: u32,
-    /// Packets in `sent` that are not in flight.
+    /// Packets in `sent` that the peer need not acknowledge.
     light: u32,
     /// Probe packets still to be sent because a PTO expired.
     pub(super) probes: u8,
@@ -70,30 +70,34 @@ impl SentSpace {
             self.probes = self.probes.saturating_sub(1);
         }
         self.ecn.sent_ect0 += u64::from(packet.ecn_marked);
-        self.light += u32::from(!packet.in_flight);
-        if self.light > MAX_LIGHT {
-            self.forget_light();
-        }
+        self.light += u32::from(!packet.ack_eliciting);
         true
     }
 
     /// A packet left `sent`.
     pub(super) fn on_removed(&mut self, packet: &SentPacket) {
         self.ack_eliciting -= u32::from(counts_for_pto(packet));
-        self.light -= u32::from(!packet.in_flight);
+        self.light -= u32::from(!packet.ack_eliciting);
     }
 
-    /// Drops packets of bare acknowledgements: a peer need not acknowledge them, and their number is
-    /// not limited by a window.
-    fn forget_light(&mut self) {
+    /// Drops packets of bare acknowledgements if there are too many: a peer need not acknowledge them, and
+    /// their number is not limited by a window. Returns the bytes of those that counted as in flight on
+    /// `path`, as padded Initials do.
+    pub(super) fn forget_light(&mut self, path: u32) -> u64 {
+        if self.light <= MAX_LIGHT {
+            return 0;
+        }
+        let mut released = 0;
         self.sent.forget(|_, packet| {
-            if packet.in_flight {
-                Fate::Keep
-            } else {
-                Fate::Remove
+            if packet.ack_eliciting {
+                return Fate::Keep;
             }
+            let counted = packet.in_flight && packet.path == path;
+            released += u64::from(packet.size) * u64::from(counted);
+            Fate::Remove
         });
         self.light = 0;
+        released
     }
 
     /// RFC 9002 A.10: DetectAndRemoveLostPackets.
