@@ -69,6 +69,12 @@ pub struct Config {
     /// Starts a key update (RFC 9001 §6) after so many packets under one key. The AEAD's own limit
     /// (RFC 9001 §6.6) holds as well, whatever stands here.
     pub key_update_interval: u64,
+    /// Ends the connection when one key has sealed so many packets and there is no other. The AEAD's own
+    /// limit (RFC 9001 §6.6) holds as well.
+    pub confidentiality_limit: u64,
+    /// Ends the connection after so many packets that failed authentication, under all keys together. The
+    /// AEAD's own limit (RFC 9001 §6.6) holds as well.
+    pub integrity_limit: u64,
 }
 
 impl Default for Config {
@@ -98,6 +104,8 @@ impl Default for Config {
             min_ack_delay: None,
             active_connection_id_limit: 4,
             key_update_interval: u64::MAX,
+            confidentiality_limit: u64::MAX,
+            integrity_limit: u64::MAX,
         }
     }
 }

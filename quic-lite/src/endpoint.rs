@@ -10,6 +10,7 @@ mod accept;
 mod config;
 mod half_open;
 mod limit;
+mod ports;
 mod routes;
 mod slots;
 mod stateless;
@@ -103,13 +104,16 @@ impl Endpoint {
         // RFC 9000 §7.2: the ID of a Retry comes back as one that must have 8 bytes.
         config.cid_len = config.cid_len.clamp(8, ConnectionId::MAX_LEN);
         let mut rng = Rng::new(seed);
-        // Keys shared with the endpoint's past self let it reset connections it has forgotten.
+        // A secret shared with the endpoint's past self lets it reset connections it has forgotten.
         let mut keys = config.secret.map_or_else(|| rng.fork(), Rng::new);
+        // RFC 9000 §8.1.4: that one's tokens would outlive their time, which another clock told, and might be
+        // used again: so their key is new.
+        let (routes, token_key) = secrets(rng.bytes());
         Self {
-            token_key: TokenKey::new(keys.bytes()),
+            token_key: TokenKey::new(token_key),
             reset_key: Arc::new(ResetKey::new(keys.bytes())),
             slots: Slots::default(),
-            routes: Routes::new(rng.bytes()),
+            routes: Routes::new(routes),
             timers: Timers::default(),
             touched: Vec::new(),
             ready: VecDeque::new(),
@@ -389,4 +393,12 @@ impl Endpoint {
         }
         self.timers.set(slot, entry.connection.next_timeout());
     }
+}
+
+/// The routes' secret and the tokens' from random bytes.
+fn secrets(random: [u8; 48]) -> ([u8; 16], [u8; 32]) {
+    let (mut routes, mut tokens) = ([0; 16], [0; 32]);
+    routes.copy_from_slice(&random[..16]);
+    tokens.copy_from_slice(&random[16..]);
+    (routes, tokens)
 }

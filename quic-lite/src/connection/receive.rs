@@ -211,7 +211,10 @@ impl Connection {
         let generation = space
             .keys
             .choose(packet.key_phase(), packet.number(largest));
-        let limit = remote.suite.integrity_limit();
+        let limit = remote
+            .suite
+            .integrity_limit()
+            .min(self.config.integrity_limit);
         let opened = space
             .keys
             .packet_key(generation)

@@ -281,12 +281,17 @@ impl Connection {
         let Some(keys) = self.spaces.one_rtt() else {
             return;
         };
-        let (sealed, limit) = (keys.sealed(next), keys.suite().confidentiality_limit());
+        let limit = keys.suite().confidentiality_limit();
+        let (sealed, limit) = (
+            keys.sealed(next),
+            limit.min(self.config.confidentiality_limit),
+        );
         let is_due = sealed >= interval.min(limit / 2);
         if is_due && self.force_key_update() {
             return;
         }
-        if sealed >= limit - KEY_RESERVE || next.value() >= PacketNumber::MAX.value() - KEY_RESERVE
+        if sealed >= limit.saturating_sub(KEY_RESERVE)
+            || next.value() >= PacketNumber::MAX.value() - KEY_RESERVE
         {
             let reason = "no more packets can be sealed";
             let error = TransportError::new(TransportErrorCode::AEAD_LIMIT_REACHED, 0, reason);

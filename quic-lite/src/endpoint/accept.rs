@@ -13,7 +13,7 @@ use crate::wire::connection_id::ConnectionId;
 use crate::wire::header::{Header, LongHeader, LongType};
 
 use super::stateless::{self, Kind};
-use super::{Arrival, Endpoint};
+use super::{Arrival, Endpoint, ports};
 
 /// What a client's token shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub(super) enum Address {
 impl Endpoint {
     /// Deals with a datagram that belongs to no connection.
     pub(super) fn on_stranger(&mut self, arrival: Arrival<'_>) {
+        if ports::is_reflector(arrival.path.remote.port()) {
+            return;
+        }
         match Header::parse(arrival.datagram, self.config.cid_len) {
             Ok((_, Header::Short { header, .. })) => {
                 self.on_unknown_cid(header.destination_cid, arrival);

@@ -26,8 +26,8 @@ pub struct EndpointConfig {
     pub max_connections: usize,
     /// Bytes in the connection IDs issued here, the same for all (RFC 9000 §5.1): 8 to 20.
     pub cid_len: usize,
-    /// The secret behind tokens and stateless resets. Keep it over restarts, so that peers of the former
-    /// process learn at once that it is gone (RFC 9000 §10.3.1). `None` makes one from the seed.
+    /// The secret behind stateless resets. Keep it over restarts, so that peers of the former process learn
+    /// at once that it is gone (RFC 9000 §10.3.1). `None` makes one from the seed.
     pub secret: Option<[u8; 32]>,
     /// Gives validated clients a token for their next connection (RFC 9000 §8.1.3).
     pub new_tokens: bool,

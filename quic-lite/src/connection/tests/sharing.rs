@@ -200,6 +200,23 @@ fn packets_of_the_kernel_alone_wear_keys_out_and_confirm_new_ones() {
     assert_eq!(relay.pair.client.stats().packets_undecryptable, 0);
 }
 
+/// RFC 9001 §6.6: what the kernel seals counts; a key that is worn out and has no successor ends it all.
+#[test]
+fn row_27_packets_of_the_kernel_alone_reach_the_limit_of_a_key() {
+    let mut setup = Setup::default();
+    // Half of it, where an update is due, is not reached: the connection ends 4096 before the limit.
+    setup.server.confidentiality_limit = 4096 + 200;
+    let mut relay = Relay::new(setup);
+    for _ in 0..1000 {
+        relay.send(&datagram());
+        relay.pass(millis(5));
+    }
+    assert_eq!(server_code(&mut relay), "AEAD_LIMIT_REACHED");
+    assert!(relay.kernel().is_suspended());
+    let sent = relay.kernel().sent;
+    assert!((100..=200).contains(&sent), "{sent}");
+}
+
 #[test]
 fn nothing_follows_the_end_of_a_connection() {
     for is_local in [true, false] {
