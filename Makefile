@@ -2,7 +2,7 @@
 CACHE ?= $(or $(QUIC_RELAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quic-relay)
 RELAY = target/release/quic-relay
 
-.PHONY: demo test check build ebpf bench-kernel bench-delay complexity foreign fuzz clean
+.PHONY: demo test check build ebpf bench-kernel bench-delay bench-garbage complexity foreign fuzz clean
 
 ## everything it needs, then the lab with the real clip: three subscribers, each bit for bit
 demo: build
@@ -37,6 +37,11 @@ bench-kernel: ebpf
 bench-delay: build
 	cargo build --release --locked -p relay-ebpf-bench
 	@target/release/bench-delay $(RELAY)
+
+## whether a hundred thousand strangers move the delay of a stream (root, or ARGS="10 4 loopback")
+bench-garbage: build
+	cargo build --release --locked -p integration --example bench-garbage
+	@target/release/examples/bench-garbage $(RELAY) $(ARGS)
 
 ## writes down how much the kernel's verifier has to follow in each program (root)
 complexity: ebpf
