@@ -1,9 +1,11 @@
 //! What a relay costs in memory, counted by the allocator: an idle subscriber, ten thousand visits, a
-//! hundred thousand objects, and a peer that sends every second byte. RFC 9000 §21; draft-18 §13.
+//! hundred thousand objects, a flood of strangers, and a peer that sends every second byte. RFC 9000 §21; draft-18 §13.
 //!
 //! Each test runs in a thread of its own, which is what is counted. Nothing here depends on a clock.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "memory/flood.rs"]
+mod flood;
 #[path = "memory/party.rs"]
 mod party;
 #[path = "memory/world.rs"]

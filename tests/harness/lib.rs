@@ -13,6 +13,7 @@
 //! | `heap` | the memory that a part of a simulation holds |
 //! | `files` | applications: a file server, a client that checks what it gets |
 //! | `certificates` | chains of any length, the same bytes each time |
+//! | `forge` | packets that an attacker makes |
 //! | `seeds` | which seeds a test runs with |
 //!
 //! Promise: a seed decides everything but the contents of TLS messages, whose lengths are fixed. Nothing
@@ -23,6 +24,7 @@ mod book;
 pub mod certificates;
 pub mod duel;
 pub mod files;
+pub mod forge;
 pub mod heap;
 pub mod invariants;
 pub mod link;

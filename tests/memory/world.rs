@@ -40,6 +40,8 @@ pub struct World {
     pub relay: Node,
     /// Who is connected, or was.
     pub parties: Vec<Party>,
+    /// Datagrams to nobody here, and their bytes.
+    pub strays: (u64, u64),
     next_port: u16,
     under_way: Vec<Datagram>,
     buffer: Vec<u8>,
@@ -68,6 +70,7 @@ impl World {
             now: Time::from_micros(1_000_000),
             relay: Node { endpoint, server },
             parties: Vec::new(),
+            strays: (0, 0),
             next_port: 1024,
             under_way: Vec::new(),
             buffer: vec![0; SEGMENTS * 1500],
@@ -169,7 +172,11 @@ impl World {
         let endpoint = match parties.find(|party| party.address == local) {
             Some(party) => &mut party.endpoint,
             None if local == RELAY => &mut self.relay.endpoint,
-            None => return,
+            None => {
+                self.strays.0 += 1;
+                self.strays.1 += bytes.len() as u64;
+                return;
+            }
         };
         endpoint.receive(self.now, FourTuple { local, remote }, ecn, &mut bytes);
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use integration::LinkConfig;
+use quic_lite::config::Config;
 use quic_lite::protection::CipherSuite;
+use quic_relay::serve::server;
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct Settings {
     pub suites: Vec<CipherSuite>,
     /// Clients let themselves be asked for fewer acknowledgements.
     pub min_ack_delay: Option<Duration>,
+    /// The relay's.
+    pub transport: Config,
 }
 
 impl Settings {
@@ -43,6 +47,7 @@ impl Settings {
             is_blind: false,
             suites: CipherSuite::ALL.to_vec(),
             min_ack_delay: None,
+            transport: server::transport_beside_kernel(),
         }
     }
 

@@ -87,7 +87,7 @@ impl World {
         let twin = twin(&settings);
         Self {
             now: Time::from_micros(1_000_000),
-            endpoint: endpoint(&secrets, &mut rng),
+            endpoint: endpoint(&settings, &secrets, &mut rng),
             server: server(twin.clone()),
             twin,
             clients: Vec::new(),
@@ -118,7 +118,7 @@ impl World {
     /// put programs with empty tables in the place of those left behind.
     pub fn start_again(&mut self) {
         self.twin = twin(&self.settings);
-        self.endpoint = endpoint(&self.secrets, &mut self.rng);
+        self.endpoint = endpoint(&self.settings, &self.secrets, &mut self.rng);
         self.server = server(self.twin.clone());
         self.is_stopped = false;
     }
@@ -156,6 +156,11 @@ impl World {
         let down = Link::new(self.settings.down.clone(), self.rng.fork());
         self.links.push((up, down));
         place
+    }
+
+    /// The link from a client, to change it.
+    pub fn up(&mut self, client: usize) -> &mut Link {
+        &mut self.links[client].0
     }
 
     /// The link to a client, to change it.
@@ -406,7 +411,7 @@ impl World {
     }
 }
 
-fn endpoint(secrets: &Arc<Secrets>, rng: &mut Rng) -> Endpoint {
+fn endpoint(settings: &Settings, secrets: &Arc<Secrets>, rng: &mut Rng) -> Endpoint {
     let alpn = [ALPN, raw::PUBLISHER, raw::SUBSCRIBER];
     let chacha20_first = [
         CipherSuite::ChaCha20Poly1305Sha256,
@@ -416,7 +421,7 @@ fn endpoint(secrets: &Arc<Secrets>, rng: &mut Rng) -> Endpoint {
     tls.ignore_client_order = true;
     let config = EndpointConfig {
         server: Some(ServerTls::new(tls).unwrap()),
-        transport: Arc::new(server::transport_beside_kernel()),
+        transport: Arc::new(settings.transport.clone()),
         secret: Some([7; 32]),
         ..EndpointConfig::default()
     };
