@@ -54,17 +54,40 @@ pub enum Sum {
     Wrong,
 }
 
+/// A packet that passed, and its UDP payload.
+pub type Whole = (Seen, Vec<u8>);
+
 /// A running capture.
 #[derive(Debug)]
-pub struct Capture {
+pub struct Capture<T = Seen> {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Vec<Seen>>>,
+    thread: Option<JoinHandle<Vec<T>>>,
 }
 
 impl Capture {
     /// Looks at `device` from when this returns.
     #[track_caller]
     pub fn start(world: &World, place: Place, device: &str) -> Self {
+        Self::of(world, place, device, parse)
+    }
+}
+
+impl Capture<Whole> {
+    /// The same, and keeps what the packets carry.
+    #[track_caller]
+    pub fn whole(world: &World, place: Place, device: &str) -> Self {
+        Self::of(world, place, device, |frame, at| {
+            let seen = parse(frame, at)?;
+            // Behind Ethernet, IP without options, UDP.
+            let start = if seen.from.is_ipv4() { 14 + 20 + 8 } else { 14 + 40 + 8 };
+            Some((seen, frame.get(start..start + seen.payload)?.to_vec()))
+        })
+    }
+}
+
+impl<T: Send + 'static> Capture<T> {
+    #[track_caller]
+    fn of(world: &World, place: Place, device: &str, parse: fn(&[u8], Instant) -> Option<T>) -> Self {
         let (namespace, device) = (world.namespace(place), device.to_owned());
         let stop = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&stop);
@@ -79,7 +102,7 @@ impl Capture {
                 }
             };
             let _ = sender.send(Ok(()));
-            read(&mut socket, &is_over)
+            read(&mut socket, &is_over, parse)
         });
         let capture = Self { stop, thread: Some(thread) };
         ready.recv().expect("the thread answers").unwrap_or_else(|failure| panic!("capture: {failure}"));
@@ -87,13 +110,13 @@ impl Capture {
     }
 
     /// Ends it: what it has seen.
-    pub fn stop(mut self) -> Vec<Seen> {
+    pub fn stop(mut self) -> Vec<T> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
     }
 }
 
-impl Drop for Capture {
+impl<T> Drop for Capture<T> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -112,7 +135,7 @@ fn open(namespace: &str, device: &str) -> Result<OwnedFd, Failure> {
     Ok(socket)
 }
 
-fn read(socket: &mut File, is_over: &AtomicBool) -> Vec<Seen> {
+fn read<T>(socket: &mut File, is_over: &AtomicBool, parse: fn(&[u8], Instant) -> Option<T>) -> Vec<T> {
     let mut seen = Vec::new();
     let mut buffer = vec![0; 1 << 17];
     // What is there when the end is asked for is still read, up to the next silence.

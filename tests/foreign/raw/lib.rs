@@ -6,10 +6,12 @@
 //! something unkind, and compare.
 
 pub mod capture;
+pub mod hop;
 pub mod message;
 pub mod options;
 pub mod process;
 pub mod relay;
+pub mod reader;
 pub mod scenario;
 pub mod tally;
 pub mod world;

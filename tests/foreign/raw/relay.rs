@@ -36,6 +36,7 @@ impl Relay {
         if words.contains("--fast-path") {
             command.arg("--control").arg(&control);
         }
+        command.env("SSLKEYLOGFILE", key_log(world));
         let mut process = Process::start("relay", &mut command);
         let until = Instant::now() + SOON;
         while !process.has_ended() && Instant::now() < until {
@@ -77,6 +78,11 @@ impl Relay {
         };
         (sum("packets_from_kernel"), sum("packets_from_userspace"))
     }
+}
+
+/// Where the relay writes the secrets of its connections.
+pub fn key_log(world: &World) -> PathBuf {
+    world.folder().join("keys.log")
 }
 
 /// What a command prints.

@@ -115,6 +115,7 @@ async fn send(connection: Connection, plan: Plan, mut updates: Updates) -> Resul
     let mut sent = tally.json("sent");
     sent["updates"] = updates.done.into();
     sent["packets"] = connection.stats().udp_tx.datagrams.into();
+    sent["congestion_events"] = connection.stats().path.congestion_events.into();
     sent["lost"] = connection.stats().path.lost_packets.into();
     tell(&sent);
     Ok(())
