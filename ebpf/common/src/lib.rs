@@ -22,10 +22,14 @@ pub mod chacha20;
 pub mod checksum;
 pub mod egress;
 pub mod frames;
+pub mod gate;
 pub mod headers;
 pub mod ingress;
 pub mod integer;
 pub mod layout;
+pub mod log;
+#[cfg(test)]
+mod model;
 pub mod moqt;
 pub mod number;
 pub mod output;

@@ -27,6 +27,24 @@ pub fn fill(pad: &Pad, key: &[Word; 4], iv: &[Word; 2], number: u64, len: u64) {
     pad.number.store(number.wrapping_add(1));
 }
 
+/// Puts the pad of a number, made elsewhere, in the place of another. Nobody may need that any more: a program that
+/// uses it all the same finds out before it sends anything.
+pub fn replace(
+    pad: &Pad,
+    number: u64,
+    one_time_key: [u64; 4],
+    keystream: impl Iterator<Item = u64>,
+) {
+    pad.number.store(0);
+    for (place, value) in pad.one_time_key.iter().zip(one_time_key) {
+        place.store(value);
+    }
+    for (place, value) in pad.keystream.iter().zip(keystream) {
+        place.store(value);
+    }
+    pad.number.store(number.wrapping_add(1));
+}
+
 /// The pad that userspace has left for a packet number.
 #[inline(always)]
 pub fn ready<T: Tables>(tables: &T, slot: u64, number: u64) -> Option<&Pad> {
@@ -80,3 +98,52 @@ impl Pad {
 const BLOCKS: usize = PAD_BYTES / 64;
 
 const _: () = assert!(PAD_BYTES.is_multiple_of(64));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aead;
+    use crate::model::explore;
+    use crate::scratch::TEXT_WORDS;
+    use crate::short_header::ShortHeader;
+    use core::cell::Cell;
+
+    /// What a program makes of a pad that is replaced in the meantime.
+    fn seal(pad: &Pad, number: u64) -> Option<[u64; 4]> {
+        is_for(pad, number).ok()?;
+        let header = ShortHeader::new(0x40, [1, 0, 0], 8, number, 1);
+        let mut text = [0; TEXT_WORDS];
+        aead::seal(pad, &header, &[7; TEXT_WORDS], 16, &mut text);
+        is_for(pad, number).ok()?;
+        text.first_chunk().copied()
+    }
+
+    fn put(pad: &Pad, number: u64) {
+        let key = [number; 4].map(|word| word.wrapping_mul(0x0101_0101));
+        // As much as is used here.
+        replace(pad, number, key, [number, !number].into_iter());
+    }
+
+    #[test]
+    fn whatever_the_order_a_pad_is_used_whole_or_the_packet_is_not_sent() {
+        let pad = Pad::empty();
+        put(&pad, 5);
+        let expected = seal(&pad, 5).expect("it is there");
+        let (used, refused) = (Cell::new(0), Cell::new(0));
+        let program = || match seal(&pad, 5) {
+            Some(text) => {
+                assert_eq!(text, expected);
+                used.set(used.get() + 1);
+            }
+            None => refused.set(refused.get() + 1),
+        };
+        let userspace = || put(&pad, 5 + crate::layout::PADS);
+        let [first, second, ..] = &pad.keystream;
+        let words: Vec<&Word> = [&pad.number, first, second]
+            .into_iter()
+            .chain(&pad.one_time_key)
+            .collect();
+        explore(&words, &[&program, &program, &userspace], &|| ());
+        assert!(used.get() > 0 && refused.get() > 0);
+    }
+}

@@ -96,6 +96,20 @@ fn window(slot: &Slot, spent: u64, len: u64, reserve: u64) -> Result<(), Reason>
     Ok(())
 }
 
+/// Userspace's side.
+impl Slot {
+    /// From now on the kernel may spend so many bytes, and so much of the connection's flow control, altogether.
+    /// Returns what it has spent, rather too much than too little.
+    ///
+    /// The kernel adds to what is spent and then looks at the limit; here it is the other way round. Both steps are
+    /// full barriers, so nothing is spent unseen.
+    pub fn limit_to(&self, bytes: u64, data: u64) -> (u64, u64) {
+        self.limit.swap(bytes);
+        self.data_limit.swap(data);
+        (self.spent.load(), self.data_spent.load())
+    }
+}
+
 /// A look before a copy is made, which takes nothing.
 ///
 /// # Errors
@@ -295,6 +309,9 @@ const TRIES: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::explore;
+    use crate::tables::Desk;
+    use crate::word::Word;
 
     #[test]
     fn the_log_keeps_a_place_for_every_cpu_or_there_is_no_log() {
@@ -308,5 +325,48 @@ mod tests {
         for cpus in [384, 512, 8192, u64::MAX] {
             assert_eq!(log_room(cpus), None);
         }
+    }
+    #[test]
+    fn whatever_the_order_nothing_is_spent_unseen() {
+        for left in [0, 100, 150] {
+            take_beside(left);
+        }
+    }
+
+    /// Two copies of a hundred bytes each, while userspace takes back all of a window but so much: nobody spends what
+    /// the other has counted on.
+    fn take_beside(left: u64) {
+        let desk = Desk::new();
+        let slot = &desk.slot;
+        slot.limit.store(250);
+        let (admitted, counted) = (Word::new(0), Word::new(0));
+        let mut plan = Plan::EMPTY;
+        plan.log_room = 100;
+        let size = Size {
+            number_len: 1,
+            bound: 9,
+            len: 100,
+        };
+        let program = || {
+            let mut turn = Turn::NONE;
+            if take(&desk, slot, &plan, &size, &mut turn).is_ok() {
+                admitted.add(size.len);
+            }
+        };
+        let userspace = || {
+            let (spent, _) = slot.limit_to(left, 0);
+            counted.store(spent.max(left));
+        };
+        let Slot {
+            spent,
+            limit,
+            data_limit,
+            ..
+        } = slot;
+        let words = [spent, limit, data_limit, &admitted, &counted];
+        explore(&words, &[&program, &program, &userspace], &|| {
+            assert!(admitted.load() <= counted.load());
+            assert_eq!(admitted.load(), spent.load());
+        });
     }
 }

@@ -3,7 +3,7 @@
 //! There are two: the kernel's maps, and userspace's memory in tests and in the mock engine. So the logic
 //! above is one and the same code in both.
 
-use crate::layout::{Config, Member, Outlet, Pad, Publisher, Record, Slot, Track, state};
+use crate::layout::{Config, Member, Outlet, Pad, Publisher, Record, Slot, Track};
 use crate::verdict::Reason;
 
 /// The world. What is out of range is `None`.
@@ -43,25 +43,78 @@ pub trait Rounds {
 }
 
 impl Slot {
-    /// Notes that somebody is inside, and returns the generation if it may be used. In any case
-    /// [`Slot::leave`] follows.
-    #[inline(always)]
-    pub fn enter(&self) -> Option<u64> {
-        self.busy.add(1);
-        let value = self.state.load();
-        (value & 0xff == state::ACTIVE).then_some(value >> 8)
-    }
-
-    /// Undoes [`Slot::enter`].
-    #[inline(always)]
-    pub fn leave(&self) {
-        self.busy.sub(1);
-    }
-
     /// Notes that it was not served.
     #[inline(always)]
     pub fn refuse(&self, reason: Reason) {
         self.refused.add(1);
         self.last_refusal.store(reason as u64);
     }
+}
+
+/// One slot and its places, for tests.
+#[cfg(test)]
+pub(crate) struct Desk {
+    pub(crate) slot: Slot,
+    pub(crate) records: [Record; 4],
+}
+
+#[cfg(test)]
+impl Desk {
+    pub(crate) fn new() -> Self {
+        Self {
+            slot: Slot::default(),
+            records: Default::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Tables for Desk {
+    fn config(&self) -> Option<&Config> {
+        None
+    }
+
+    fn slot(&self, _: u64) -> Option<&Slot> {
+        Some(&self.slot)
+    }
+
+    fn publisher(&self, _: u64) -> Option<&Publisher> {
+        None
+    }
+
+    fn record(&self, _: u64, number: u64) -> Option<&Record> {
+        self.records.get((number % 4) as usize)
+    }
+
+    fn pad(&self, _: u64, _: u64) -> Option<&Pad> {
+        None
+    }
+
+    fn outlet(&self, _: u64, _: u64) -> Option<&Outlet> {
+        None
+    }
+
+    fn track(&self, _: u64) -> Option<&Track> {
+        None
+    }
+
+    fn member(&self, _: u64, _: u64) -> Option<&Member> {
+        None
+    }
+
+    fn cid(&self, _: u64) -> Option<u64> {
+        None
+    }
+
+    fn alias(&self, _: u64, _: u64) -> Option<u64> {
+        None
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn count(&self, _: Reason) {}
+
+    fn repeat<R: Rounds>(&self, _: u64, _: &mut R) {}
 }

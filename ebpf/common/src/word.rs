@@ -5,8 +5,13 @@
 //! `load` acquires and `store` releases, which x86-64 and the BPF memory model give to plain accesses.
 
 use core::sync::atomic::AtomicU64;
-#[cfg(not(target_arch = "bpf"))]
-use core::sync::atomic::Ordering;
+
+#[cfg(test)]
+use crate::model::access;
+#[cfg(target_arch = "bpf")]
+use bpf as access;
+#[cfg(not(any(target_arch = "bpf", test)))]
+use host as access;
 
 /// A shared word.
 #[derive(Debug, Default)]
@@ -22,28 +27,19 @@ impl Word {
     /// Its value now.
     #[inline(always)]
     pub fn load(&self) -> u64 {
-        #[cfg(not(target_arch = "bpf"))]
-        return self.0.load(Ordering::Acquire);
-        #[cfg(target_arch = "bpf")]
-        bpf::load(self.0.as_ptr())
+        access::load(&self.0)
     }
 
     /// Sets it.
     #[inline(always)]
     pub fn store(&self, value: u64) {
-        #[cfg(not(target_arch = "bpf"))]
-        self.0.store(value, Ordering::Release);
-        #[cfg(target_arch = "bpf")]
-        bpf::store(self.0.as_ptr(), value);
+        access::store(&self.0, value);
     }
 
     /// Adds, wrapping around; returns the value before.
     #[inline(always)]
     pub fn add(&self, value: u64) -> u64 {
-        #[cfg(not(target_arch = "bpf"))]
-        return self.0.fetch_add(value, Ordering::SeqCst);
-        #[cfg(target_arch = "bpf")]
-        bpf::add(self.0.as_ptr(), value)
+        access::add(&self.0, value)
     }
 
     /// Subtracts, wrapping around; returns the value before.
@@ -55,22 +51,13 @@ impl Word {
     /// Sets it and returns the value before, as one step.
     #[inline(always)]
     pub fn swap(&self, value: u64) -> u64 {
-        #[cfg(not(target_arch = "bpf"))]
-        return self.0.swap(value, Ordering::SeqCst);
-        #[cfg(target_arch = "bpf")]
-        bpf::swap(self.0.as_ptr(), value)
+        access::swap(&self.0, value)
     }
 
     /// Sets it to `new` if it is `old`; whether it was.
     #[inline(always)]
     pub fn compare_exchange(&self, old: u64, new: u64) -> bool {
-        #[cfg(not(target_arch = "bpf"))]
-        return self
-            .0
-            .compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok();
-        #[cfg(target_arch = "bpf")]
-        bpf::compare_exchange(self.0.as_ptr(), old, new)
+        access::compare_exchange(&self.0, old, new)
     }
 }
 
@@ -86,12 +73,45 @@ pub fn opaque(value: u64) -> u64 {
     bpf::opaque(value)
 }
 
+/// Userspace.
+#[cfg(not(target_arch = "bpf"))]
+pub(crate) mod host {
+    use core::sync::atomic::{AtomicU64, Ordering};
+
+    #[inline(always)]
+    pub(crate) fn load(word: &AtomicU64) -> u64 {
+        word.load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(word: &AtomicU64, value: u64) {
+        word.store(value, Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub(crate) fn add(word: &AtomicU64, value: u64) -> u64 {
+        word.fetch_add(value, Ordering::SeqCst)
+    }
+
+    #[inline(always)]
+    pub(crate) fn swap(word: &AtomicU64, value: u64) -> u64 {
+        word.swap(value, Ordering::SeqCst)
+    }
+
+    #[inline(always)]
+    pub(crate) fn compare_exchange(word: &AtomicU64, old: u64, new: u64) -> bool {
+        word.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+}
+
 /// `core` offers no read-modify-write for this target, and the compiler no atomic load, though the
 /// instructions exist (cpu v3): an aligned word is loaded and stored in one.
 #[cfg(target_arch = "bpf")]
 #[expect(unsafe_code, reason = "the instructions behind this file")]
 mod bpf {
     use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd, atomic_xchg};
+    use core::sync::atomic::AtomicU64;
 
     const ORDER: AtomicOrdering = AtomicOrdering::SeqCst;
 
@@ -116,33 +136,33 @@ mod bpf {
     }
 
     #[inline(always)]
-    pub(super) fn load(word: *const u64) -> u64 {
-        // SAFETY: `word` comes from a reference to an atomic, so it is valid and aligned.
-        unsafe { word.read_volatile() }
+    pub(super) fn load(word: &AtomicU64) -> u64 {
+        // SAFETY: a reference to an atomic is valid and aligned.
+        unsafe { word.as_ptr().read_volatile() }
     }
 
     #[inline(always)]
-    pub(super) fn store(word: *mut u64, value: u64) {
+    pub(super) fn store(word: &AtomicU64, value: u64) {
         // SAFETY: as above.
-        unsafe { word.write_volatile(value) }
+        unsafe { word.as_ptr().write_volatile(value) }
     }
 
     #[inline(always)]
-    pub(super) fn add(word: *mut u64, value: u64) -> u64 {
+    pub(super) fn add(word: &AtomicU64, value: u64) -> u64 {
         // SAFETY: as above.
-        unsafe { atomic_xadd::<u64, u64, ORDER>(word, value) }
+        unsafe { atomic_xadd::<u64, u64, ORDER>(word.as_ptr(), value) }
     }
 
     #[inline(always)]
-    pub(super) fn swap(word: *mut u64, value: u64) -> u64 {
+    pub(super) fn swap(word: &AtomicU64, value: u64) -> u64 {
         // SAFETY: as above.
-        unsafe { atomic_xchg::<u64, ORDER>(word, value) }
+        unsafe { atomic_xchg::<u64, ORDER>(word.as_ptr(), value) }
     }
 
     #[inline(always)]
-    pub(super) fn compare_exchange(word: *mut u64, old: u64, new: u64) -> bool {
+    pub(super) fn compare_exchange(word: &AtomicU64, old: u64, new: u64) -> bool {
         // SAFETY: as above.
-        let (_, done) = unsafe { atomic_cxchg::<u64, ORDER, ORDER>(word, old, new) };
+        let (_, done) = unsafe { atomic_cxchg::<u64, ORDER, ORDER>(word.as_ptr(), old, new) };
         done
     }
 }

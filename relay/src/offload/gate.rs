@@ -1,49 +1,24 @@
-//! Opening and shutting a slot, so that no program is inside while it is changed. No RFC.
+//! Waiting for programs of the kernel: until they have left a slot that was shut, until a word has come. No RFC.
 //!
-//! A program adds one to `busy` and then looks at `state`; we set `state` and then look at `busy`. Both
-//! steps are full barriers on both sides, so one of us sees the other: when [`shut`] has seen nobody,
-//! nobody is inside or comes in before [`open`].
+//! How the gate of a slot works, and that it does in every order of steps, is in `ebpf/common/src/gate.rs`.
 
 use std::thread;
 
-use relay_ebpf_loader::layout::{Slot, state};
+use relay_ebpf_loader::layout::Slot;
 use relay_ebpf_loader::word::Word;
-
-/// Bits of the state below the generation.
-const GENERATION: u32 = 8;
-
-/// The generation of a slot.
-pub(super) fn generation(slot: &Slot) -> u64 {
-    slot.state.load() >> GENERATION
-}
-
-/// Whether the kernel uses a slot.
-pub(super) fn is_open(slot: &Slot) -> bool {
-    slot.state.load() & 0xff == state::ACTIVE
-}
-
-/// Lets the kernel use a slot whose fixed part is complete.
-pub(super) fn open(slot: &Slot) {
-    set(slot, generation(slot), state::ACTIVE);
-}
 
 /// Keeps the kernel out of a slot. True: nobody is inside any more. False, after a while: somebody is, and
 /// the fixed part must stay as it is.
 pub(super) fn shut(slot: &Slot) -> bool {
-    set(slot, generation(slot), state::DISABLED);
+    slot.shut();
     is_left(slot)
-}
-
-/// Makes a slot nobody's, of the next generation.
-pub(super) fn free(slot: &Slot) {
-    set(slot, generation(slot) + 1, state::FREE);
 }
 
 /// Waits until no program is inside a slot that none can enter for what matters now; false when that
 /// takes far longer than a program may run.
 pub(super) fn is_left(slot: &Slot) -> bool {
     let mut patience = 0..PATIENCE;
-    while slot.busy.load() != 0 {
+    while !slot.is_empty() {
         match patience.next() {
             None => return false,
             Some(turn) if turn % 64 == 63 => thread::yield_now(),
@@ -51,10 +26,6 @@ pub(super) fn is_left(slot: &Slot) -> bool {
         }
     }
     true
-}
-
-fn set(slot: &Slot, generation: u64, state: u64) {
-    slot.state.swap((generation << GENERATION) | state);
 }
 
 /// Waits a moment for a word to become what it is about to; whether it did.
@@ -78,20 +49,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_keeps_its_generation_until_it_is_free() {
-        let slot = Slot::default();
-        free(&slot);
-        assert_eq!((generation(&slot), is_open(&slot)), (1, false));
-        open(&slot);
-        assert!(is_open(&slot));
-        assert!(shut(&slot) && !is_open(&slot));
-        assert_eq!(generation(&slot), 1);
-    }
-
-    #[test]
     fn who_is_inside_is_waited_for() {
         let slot = Slot::default();
-        open(&slot);
+        slot.open();
         thread::scope(|scope| {
             slot.busy.add(1);
             scope.spawn(|| {
@@ -107,7 +67,7 @@ mod tests {
         (0..PATIENCE).any(|_| {
             // Whoever shuts it may want this processor.
             thread::yield_now();
-            !is_open(slot)
+            !slot.is_open()
         })
     }
 

@@ -10,6 +10,7 @@ use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 use relay_ebpf_loader::Memory;
 use relay_ebpf_loader::layout::{PAD_BYTES, PADS, Pad};
+use relay_ebpf_loader::pad;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Fills the pads of one slot.
@@ -77,15 +78,10 @@ fn make(pad: &Pad, key: &[u8; 32], iv: &[u8; 12], number: u64) {
     for (half, mask) in r.iter_mut().zip(CLAMP) {
         *half &= mask;
     }
-    pad.number.store(0);
-    let s = [word(one_time_key, 2), word(one_time_key, 3)];
-    for (place, value) in pad.one_time_key.iter().zip(r.into_iter().chain(s)) {
-        place.store(value);
-    }
-    for (at, place) in pad.keystream.iter().enumerate() {
-        place.store(word(keystream, at));
-    }
-    pad.number.store(number + 1);
+    let [r0, r1] = r;
+    let one_time_key = [r0, r1, word(one_time_key, 2), word(one_time_key, 3)];
+    let keystream = (0..PAD_BYTES / 8).map(|at| word(keystream, at));
+    pad::replace(pad, number, one_time_key, keystream);
     stream.zeroize();
 }
 

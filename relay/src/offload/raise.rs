@@ -71,7 +71,7 @@ impl Offloader {
         let publisher = self.served.publisher_mut(peer);
         let publisher = publisher.ok_or(Reason::Closed)?;
         let slot = self.memory.slot(publisher.slot);
-        if gate::is_open(slot) {
+        if slot.is_open() {
             return Ok(());
         }
         if !gate::shut(slot) {
@@ -85,7 +85,7 @@ impl Offloader {
             self.memory.publisher(publisher.slot),
             received.map_or(0, |number| number.value() + 1),
         );
-        gate::open(slot);
+        slot.open();
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl Offloader {
         let subscriber = self.served.subscriber_mut(peer);
         let subscriber = subscriber.ok_or(Reason::Closed)?;
         let slot = self.memory.slot(subscriber.slot);
-        if gate::is_open(slot) {
+        if slot.is_open() {
             return Ok(());
         }
         if subscriber.ledger.is_stuck() || !gate::shut(slot) {
@@ -177,7 +177,7 @@ impl Offloader {
             fill::subscriber(slot, connection, &link).ok_or(Reason::HandshakeNotConfirmed)?;
         subscriber.pads = Some(Pads::new(self.memory.clone(), subscriber.slot, key, iv));
         subscriber.trial = Trial::new(connection.stats());
-        gate::open(slot);
+        slot.open();
         Ok(())
     }
 

@@ -2,8 +2,7 @@
 //! the slot's sent log, and what it may spend. RFC 9000 §12.3, RFC 9002 §7.
 //!
 //! The log is read in the order of packet numbers; those that userspace took itself are left out.
-//! Budgets: the kernel adds to `spent` and then looks at `limit`; to take a grant back we lower `limit`
-//! and then look at `spent`. Both steps are full barriers, so nothing is spent unseen.
+//! What both do at the same time to the log and to the budgets is in `ebpf/common/src/log.rs` and `room.rs`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use quic_lite::connection::{
 use quic_lite::wire::packet_number::PacketNumber;
 use relay_ebpf_loader::Memory;
 use relay_ebpf_loader::layout::{OUTLETS, Outlet, Record, SentUnit, Slot, fate, flag};
+use relay_ebpf_loader::log::{self, Entry};
 
 use super::clock::KernelClock;
 use super::gate;
@@ -83,12 +83,13 @@ impl Sender {
         self.ledger.set_told(self.told);
     }
 
-    /// The record of the next number, once it is written.
-    fn next_record(&self) -> Option<&Record> {
-        let record = self.memory.record(self.slot, self.told);
+    /// What is known of the next number.
+    fn next_entry(&self) -> Entry<'_> {
+        let place = self.memory.record(self.slot, self.told);
         let wanted = self.told + 1;
         // It was taken a moment ago: usually the program is about to write what became of it.
-        gate::comes(&record.number, |number| number == wanted).then_some(record)
+        gate::comes(&place.number, |number| number == wanted);
+        log::look(self.slot(), place, self.told)
     }
 
     /// Takes note of the datagrams in a record, and returns its frames as the connection knows them.
@@ -117,8 +118,15 @@ impl Sender {
     /// What became of the number that `record` is about.
     fn tell(&mut self) -> Option<OtherPacket> {
         let number = PacketNumber::new(self.told);
-        let Some(record) = self.next_record() else {
-            return self.tell_lost(number);
+        let record = match self.next_entry() {
+            Entry::Written(record) => record,
+            Entry::Open => return None,
+            Entry::Missing => {
+                return Some(OtherPacket::Burnt {
+                    number,
+                    frames: OtherFrames::default(),
+                });
+            }
         };
         let meta = record.meta.load();
         let (size, data) = (meta & 0xffff, meta >> 32);
@@ -142,17 +150,6 @@ impl Sender {
             self.told_data += data;
         }
         Some(packet)
-    }
-
-    /// A number without a record: its program is at work, or has ended without one and sent nothing.
-    fn tell_lost(&self, number: PacketNumber) -> Option<OtherPacket> {
-        if self.slot().busy.load() != 0 || self.next_record().is_some() {
-            return None;
-        }
-        Some(OtherPacket::Burnt {
-            number,
-            frames: OtherFrames::default(),
-        })
     }
 
     /// Where a stream of the subscriber comes out.
@@ -193,12 +190,11 @@ impl OtherSender for Sender {
     }
 
     fn revoke(&mut self) -> Outstanding {
-        let slot = self.slot();
-        slot.limit.swap(self.told_bytes);
-        slot.data_limit.swap(self.told_data);
+        let (told, data) = (self.told_bytes, self.told_data);
+        let (spent, data_spent) = self.slot().limit_to(told, data);
         Outstanding {
-            bytes: slot.spent.load().saturating_sub(self.told_bytes),
-            data: slot.data_spent.load().saturating_sub(self.told_data),
+            bytes: spent.saturating_sub(told),
+            data: data_spent.saturating_sub(data),
         }
     }
 

@@ -53,7 +53,7 @@ impl Slots {
     /// Takes a slot back that is shut and that nobody is inside. Everything secret in it is wiped.
     pub(super) fn give_back(&mut self, slot: u32, rest_until: Time) {
         wipe(&self.memory, slot);
-        gate::free(self.memory.slot(slot));
+        self.memory.slot(slot).free();
         self.used -= 1;
         self.resting.push_back((rest_until, slot));
     }
@@ -144,11 +144,11 @@ mod tests {
         memory.pad(0, 5).keystream[183].store(7);
         memory.outlet(0, 63).source.store(8);
         memory.publisher(0).sources[255].state.store(7);
-        let generation = gate::generation(slot);
+        let generation = slot.generation();
         slots.give_back(0, at(10));
         assert_eq!((slots.take(at(9)), slots.used()), (None, 0));
         assert_eq!((slots.take(at(10)), slots.used()), (Some(0), 1));
-        assert_eq!(gate::generation(slot), generation + 1);
+        assert_eq!(slot.generation(), generation + 1);
         assert_eq!(slot.key[3].load(), 0);
         assert_eq!(memory.pad(0, 5).keystream[183].load(), 0);
         assert_eq!(memory.outlet(0, 63).source.load(), 0);

@@ -1,7 +1,7 @@
 //! Whether the kernel has a part in a connection, for `status` and for tests. No RFC.
 
+use super::Offloader;
 use super::reason::Reason;
-use super::{Offloader, gate};
 use crate::track::PeerId;
 
 /// The kernel's part in a connection.
@@ -37,7 +37,7 @@ impl Offloader {
         };
         let publisher = served.publisher.as_ref().map(|it| it.slot);
         let subscriber = served.subscriber.as_ref().map(|it| it.slot);
-        let is_open = |slot: u32| gate::is_open(self.memory.slot(slot));
+        let is_open = |slot: u32| self.memory.slot(slot).is_open();
         let is_used = publisher.into_iter().chain(subscriber).any(is_open);
         let has_role = !served.feeds.is_empty() || !served.memberships.is_empty();
         let reason = match has_role {

@@ -105,7 +105,7 @@ impl Offloader {
         Some(Way {
             outlet: self.memory.outlet(subscriber.slot, place),
             place,
-            tag: source_tag(slot, gate::generation(self.memory.slot(slot)), index),
+            tag: source_tag(slot, self.memory.slot(slot).generation(), index),
             subscriber,
         })
     }
@@ -159,7 +159,7 @@ impl Offloader {
                 self.upkeep.ending.insert(peer);
                 continue;
             }
-            let (index, generation) = (publisher.slot, gate::generation(slot));
+            let (index, generation) = (publisher.slot, slot.generation());
             let ended = core::mem::take(&mut publisher.ended);
             let subscribers = self
                 .served
@@ -298,10 +298,10 @@ fn claim(source: &SharedSource, index: u64, state: u64) {
 
 /// Shuts a slot and opens it again; whether nobody was inside in between.
 fn rests(slot: &Slot) -> bool {
-    let was_open = gate::is_open(slot);
+    let was_open = slot.is_open();
     let rested = gate::shut(slot);
     if was_open && rested {
-        gate::open(slot);
+        slot.open();
     }
     rested
 }

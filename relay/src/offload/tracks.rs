@@ -107,7 +107,7 @@ impl Offloader {
             return;
         };
         let slot = self.memory.slot(slot_index);
-        let was_open = gate::is_open(slot);
+        let was_open = slot.is_open();
         if !gate::shut(slot) {
             // The number stays taken: a program may be forwarding the track at this moment.
             return self.halt(publisher);
@@ -134,7 +134,7 @@ impl Offloader {
         }
         self.free_tracks.push(index);
         if was_open {
-            gate::open(slot);
+            slot.open();
         }
     }
 
@@ -299,7 +299,7 @@ impl Offloader {
                 }
                 slot.raw_track.store(u64::from(index) + 1);
                 slot.flags.store(slot.flags.load() | flag::RAW);
-                gate::open(slot);
+                slot.open();
                 Ok(())
             }
         }
@@ -327,7 +327,7 @@ impl Offloader {
         taking.place = Some(place);
         let wanted = &taking.member;
         let shared = self.memory.member(index, place);
-        shared.generation.store(gate::generation(to));
+        shared.generation.store(to.generation());
         let same = relay_ebpf_loader::layout::Member::SAME_ALIAS;
         shared.alias.store(wanted.alias.unwrap_or(same));
         shared.first_group.store(wanted.first_group);

@@ -177,7 +177,7 @@ fn a_released_stream_keeps_its_place_and_sends_nothing() {
 #[test]
 fn suspended_it_is_out_of_the_slot() {
     let (memory, mut sender) = sender();
-    gate::open(memory.slot(0));
+    memory.slot(0).open();
     sender.suspend();
     assert_eq!(memory.slot(0).state.load() & 0xff, state::DISABLED);
     assert!(!sender.ledger.is_stuck());
