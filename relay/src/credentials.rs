@@ -73,6 +73,15 @@ impl Credentials {
         })
     }
 
+    /// What stateless resets are made of (RFC 9000 §10.3.2): a hash of the private key, so that a relay that was
+    /// started again with the same key can reset the peers of its past self.
+    pub(crate) fn reset_secret(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"quic-relay stateless reset");
+        hash.update(self.key.secret_der());
+        hash.finalize().into()
+    }
+
     /// SHA-256 of the server's certificate in hexadecimal: what clients pin.
     pub(crate) fn fingerprint(&self) -> String {
         self.chain
@@ -192,6 +201,17 @@ mod tests {
             let line = Credentials::read(cert, key).unwrap_err().to_string();
             assert!(line.contains(words), "{line}");
         }
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn the_secret_of_resets_is_that_of_the_key() {
+        let dir = directory("secret");
+        let (cert, key) = pem_pair(&dir, "a");
+        let read = || Credentials::read(&cert, &key).unwrap().reset_secret();
+        assert_eq!(read(), read());
+        let other = Credentials::generate("localhost").unwrap();
+        assert_ne!(read(), other.reset_secret());
         fs::remove_dir_all(dir).unwrap();
     }
 

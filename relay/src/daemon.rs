@@ -232,6 +232,7 @@ fn listen(
         true => &[ALPN, raw::PUBLISHER, raw::SUBSCRIBER],
         false => &[ALPN],
     };
+    let secret = credentials.reset_secret();
     let tls = ServerTls::new_single(credentials.chain, credentials.key, protocols)
         // The cipher that the kernel can compute, too, with every client that has it.
         .and_then(|tls| tls.prefer_chacha20())
@@ -244,6 +245,7 @@ fn listen(
     let config = EndpointConfig {
         server: Some(tls),
         transport: Arc::new(transport),
+        secret: Some(secret),
         ..EndpointConfig::default()
     };
     let sockets = SocketConfig {

@@ -346,6 +346,30 @@ fn certificate_is_checked_unless_told_otherwise() {
     assert!(said(&refused).contains("--tls-ca"), "{}", said(&refused));
 }
 
+/// Row 16 of doc/attacks.md, RFC 9000 §10.3: who comes back with the same key ends what its past self has begun.
+#[test]
+fn row_16_a_relay_that_was_killed_resets_its_clients_when_it_is_back() {
+    let directory = Directory::new("back");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("an address");
+    let (cert, key) = (directory.path("cert.pem"), directory.path("key.pem"));
+    fs::write(&cert, made.cert.pem()).expect("the directory is writable");
+    fs::write(&key, made.signing_key.serialize_pem()).expect("the directory is writable");
+    let tls = ["--tls-cert", &cert, "--tls-key", &key];
+    let relay = Relay::start(&tls);
+    let mut publisher = Program::start(&relay.client("publish", &["--hold", CLIP]));
+    publisher.event("ready");
+    let bind = relay.url.replace("moqt://", "");
+    drop(relay);
+    let _back = Program::start(&[&["serve", "--bind", &bind][..], &tls].concat());
+    // Its next keep-alive is answered by a reset, long before the idle timeout.
+    let status = publisher.child.wait().expect("our own child");
+    let said = publisher.said();
+    assert!(
+        !status.success() && said.contains("stateless reset"),
+        "{said}"
+    );
+}
+
 #[test]
 fn relay_asks_its_upstream_for_what_it_does_not_have() {
     let directory = Directory::new("chain");
