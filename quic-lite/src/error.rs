@@ -4,7 +4,7 @@
 //! Application error codes (§20.2) are plain numbers, they mean nothing here.
 
 use alloc::string::String;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 /// A transport error code (RFC 9000 §20.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,19 +175,21 @@ impl fmt::Display for ConnectionError {
                 frame_type: 0,
                 reason,
             } => {
-                write!(f, "closed by peer: {code}: {reason}")
+                write!(f, "closed by peer: {code}: {}", OneLine(reason))
             }
             Self::PeerTransport {
                 code,
                 frame_type,
                 reason,
             } => {
+                let reason = OneLine(reason);
                 write!(
                     f,
                     "closed by peer: {code}: {reason} (frame type {frame_type:#x})"
                 )
             }
             Self::PeerApplication { code, reason } => {
+                let reason = OneLine(reason);
                 write!(f, "closed by peer's application: code {code:#x}: {reason}")
             }
             Self::Application { code, reason } => {
@@ -203,6 +205,18 @@ impl fmt::Display for ConnectionError {
 
 impl core::error::Error for ConnectionError {}
 
+/// The peer's words without what would break a line of a log, or command a terminal.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|char| match char.is_control() {
+            true => write!(f, "{}", char.escape_default()),
+            false => f.write_char(char),
+        })
+    }
+}
+
 impl From<TransportError> for ConnectionError {
     fn from(error: TransportError) -> Self {
         Self::Transport(error)
@@ -212,6 +226,7 @@ impl From<TransportError> for ConnectionError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::borrow::ToOwned;
     use alloc::string::ToString;
 
     #[test]
@@ -256,6 +271,17 @@ mod tests {
         assert_eq!(
             ConnectionError::from(unknown).to_string(),
             "closed: PROTOCOL_VIOLATION: from a client"
+        );
+    }
+    #[test]
+    fn what_a_peer_says_stays_on_one_line() {
+        let error = ConnectionError::PeerApplication {
+            code: 7,
+            reason: "no\n12:00 all is well \u{1b}[2J\u{85}ü".to_owned(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "closed by peer's application: code 0x7: no\\n12:00 all is well \\u{1b}[2J\\u{85}ü"
         );
     }
 }
