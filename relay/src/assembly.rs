@@ -13,10 +13,11 @@ use quic_lite::Time;
 
 /// Orders the objects of one track.
 #[derive(Debug)]
-pub(crate) struct Assembly<T> {
+pub struct Assembly<T> {
     groups: BTreeMap<u64, Group<T>>,
-    /// The group whose objects come out next; unknown until a first group is known.
-    current: Option<u64>,
+    /// The group whose objects come out next, behind the last possible one in the end; unknown until a first
+    /// group is known.
+    current: Option<u128>,
     /// There are no groups from this one on.
     end: Option<u64>,
     /// Nothing more will come.
@@ -30,7 +31,8 @@ pub(crate) struct Assembly<T> {
 #[derive(Debug)]
 struct Group<T> {
     objects: BTreeMap<u64, (usize, T)>,
-    next: u64,
+    /// The object that comes out next; behind the last possible one in the end.
+    next: u128,
     /// Number of its objects, when the publisher has told.
     length: Option<u64>,
     /// Nothing more of it will come, whole or not.
@@ -41,10 +43,10 @@ struct Group<T> {
 
 impl<T> Assembly<T> {
     /// Starts at group `first`, or where the first object is when that is not known.
-    pub(crate) fn new(first: Option<u64>, patience: Duration) -> Self {
+    pub fn new(first: Option<u64>, patience: Duration) -> Self {
         Self {
             groups: BTreeMap::new(),
-            current: first,
+            current: first.map(u128::from),
             end: None,
             closed: false,
             blocked_since: None,
@@ -55,17 +57,17 @@ impl<T> Assembly<T> {
     }
 
     /// The first group is this one. Before anything has come out.
-    pub(crate) fn start_at(&mut self, first: u64) {
-        self.current = Some(first);
+    pub fn start_at(&mut self, first: u64) {
+        self.current = Some(first.into());
     }
 
     /// Takes an object of `size` bytes. One that was there before, or is behind what came out, is
     /// dropped: it adds nothing.
-    pub(crate) fn insert(&mut self, group: u64, object: u64, size: usize, value: T) {
+    pub fn insert(&mut self, group: u64, object: u64, size: usize, value: T) {
         let Some(state) = self.group(group) else {
             return;
         };
-        if object < state.next || state.objects.contains_key(&object) {
+        if u128::from(object) < state.next || state.objects.contains_key(&object) {
             return;
         }
         state.quiet = false;
@@ -74,55 +76,55 @@ impl<T> Assembly<T> {
     }
 
     /// The first object that we will get of `group`, when we joined in its middle.
-    pub(crate) fn starts_at(&mut self, group: u64, object: u64) {
+    pub fn starts_at(&mut self, group: u64, object: u64) {
         if let Some(state) = self.group(group)
             && state.objects.is_empty()
             && state.next == 0
         {
-            state.next = object;
+            state.next = object.into();
         }
     }
 
     /// `group` has exactly `length` objects.
-    pub(crate) fn has_length(&mut self, group: u64, length: u64) {
+    pub fn has_length(&mut self, group: u64, length: u64) {
         if let Some(state) = self.group(group) {
             state.length = Some(length);
         }
     }
 
     /// Nothing more of `group` will come, although it may not be whole.
-    pub(crate) fn lose(&mut self, group: u64) {
+    pub fn lose(&mut self, group: u64) {
         if let Some(state) = self.group(group) {
             state.lost = true;
         }
     }
 
     /// All that we know of `group` has come; whether there is more is not known.
-    pub(crate) fn pause(&mut self, group: u64) {
+    pub fn pause(&mut self, group: u64) {
         if let Some(state) = self.group(group) {
             state.quiet = true;
         }
     }
 
     /// There are no groups after `last`.
-    pub(crate) fn ends_with(&mut self, last: u64) {
+    pub fn ends_with(&mut self, last: u64) {
         self.end = Some(last.saturating_add(1));
     }
 
     /// From now on, holes are waited for no longer than this.
-    pub(crate) fn be_patient_for(&mut self, patience: Duration) {
+    pub fn be_patient_for(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
     /// Nothing more of anything will come.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.closed = true;
     }
 
     /// The next object in order.
-    pub(crate) fn pop(&mut self, now: Time) -> Option<T> {
+    pub fn pop(&mut self, now: Time) -> Option<T> {
         loop {
-            let current = self.current?;
+            let current = u64::try_from(self.current?).ok()?;
             let group = self.groups.get_mut(&current);
             let is_over = group.as_ref().is_some_and(|group| group.is_over());
             if let Some((size, value)) = group.and_then(Group::pop) {
@@ -138,32 +140,32 @@ impl<T> Assembly<T> {
     }
 
     /// Whether it is known which group is the last.
-    pub(crate) fn has_end(&self) -> bool {
+    pub fn has_end(&self) -> bool {
         self.end.is_some()
     }
 
     /// Everything up to the end of the track has come out.
-    pub(crate) fn is_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         let at_end = self
             .end
             .zip(self.current)
-            .is_some_and(|(end, current)| current >= end);
+            .is_some_and(|(end, current)| current >= end.into());
         at_end || (self.closed && self.groups.is_empty())
     }
 
     /// When to call `pop` again although nothing has arrived.
-    pub(crate) fn deadline(&self) -> Option<Time> {
-        Some(self.blocked_since? + self.patience_with(self.current?))
+    pub fn deadline(&self) -> Option<Time> {
+        Some(self.blocked_since? + self.patience_with(u64::try_from(self.current?).ok()?))
     }
 
     /// Holes that were passed over: objects, or whole groups, that never came.
-    pub(crate) fn skipped(&self) -> u64 {
+    pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
     fn group(&mut self, group: u64) -> Option<&mut Group<T>> {
-        let current = *self.current.get_or_insert(group);
-        (group >= current).then(|| self.groups.entry(group).or_default())
+        let current = *self.current.get_or_insert(group.into());
+        (u128::from(group) >= current).then(|| self.groups.entry(group).or_default())
     }
 
     fn patience_with(&self, current: u64) -> Duration {
@@ -199,14 +201,14 @@ impl<T> Assembly<T> {
         if let Some(group) = group
             && let Some((&object, _)) = group.objects.first_key_value()
         {
-            group.next = object;
+            group.next = object.into();
             self.skipped += 1;
             return;
         }
         let group = self.groups.remove(&current);
         self.skipped += u64::from(!group.is_some_and(|group| group.is_whole()));
-        let following = current.saturating_add(1);
-        let known = self.groups.keys().next().copied();
+        let following = u128::from(current) + 1;
+        let known = self.groups.keys().next().copied().map(u128::from);
         self.current = Some(if is_over {
             following
         } else {
@@ -217,18 +219,18 @@ impl<T> Assembly<T> {
 
 impl<T> Group<T> {
     fn pop(&mut self) -> Option<(usize, T)> {
-        let value = self.objects.remove(&self.next)?;
+        let value = self.objects.remove(&u64::try_from(self.next).ok()?)?;
         self.next += 1;
         Some(value)
     }
 
     fn is_over(&self) -> bool {
-        self.lost || self.length.is_some_and(|length| self.next >= length)
+        self.lost || self.length.is_some_and(|length| self.next >= length.into())
     }
 
     fn is_whole(&self) -> bool {
         match self.length {
-            Some(length) => self.next >= length,
+            Some(length) => self.next >= length.into(),
             None => self.quiet,
         }
     }

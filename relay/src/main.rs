@@ -1,7 +1,6 @@
 //! `quic-relay`: the program. Arguments in, one command run, one line and an exit code out. No RFC.
 
 mod args;
-mod assembly;
 mod client;
 mod clock;
 mod control;

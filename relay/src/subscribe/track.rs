@@ -10,13 +10,13 @@ use quic_relay::moqt::datagram::ObjectDatagram;
 use quic_relay::moqt::subgroup::{Body, ObjectReader};
 use quic_relay::moqt::{MoqtError, SubgroupHeader};
 
-use crate::assembly::Assembly;
 use crate::clock::unix_micros;
 use crate::delay::Delays;
 use crate::error::Result;
 use crate::media::{ObjectFacts, Rebuild, TrackFacts};
 use crate::output::Output;
 use crate::report::Received;
+use quic_relay::assembly::Assembly;
 
 /// A track that is being received.
 pub(super) struct Track {
@@ -130,7 +130,7 @@ impl Track {
         let (group, id) = (object.location.group, object.location.object);
         self.take(group, id, object.properties, object.body);
         if object.end_of_group {
-            self.assembly.has_length(group, id + 1);
+            self.assembly.has_length(group, id.saturating_add(1));
         }
     }
 
