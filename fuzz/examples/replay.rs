@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 fn main() -> std::io::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().unwrap_or_default();
-    let Some((_, property)) = TARGETS.iter().find(|(target, _)| *target == name) else {
-        let names: Vec<_> = TARGETS.iter().map(|(target, _)| *target).collect();
+    let Some(target) = TARGETS.iter().find(|target| target.name == name) else {
+        let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
         eprintln!(
             "usage: replay TARGET [PATH]...\ntargets: {}",
             names.join(" ")
@@ -22,12 +22,12 @@ fn main() -> std::io::Result<()> {
     if paths.is_empty() {
         let mut input = Vec::new();
         std::io::stdin().read_to_end(&mut input)?;
-        property(&input);
+        (target.property)(&input);
     }
     let mut replayed = 0;
     for path in &paths {
         for file in files(path)? {
-            property(&std::fs::read(file)?);
+            (target.property)(&std::fs::read(file)?);
             replayed += 1;
         }
     }
