@@ -11,6 +11,7 @@
 //! | `state`, `ending`, `close`, `timeout`, `timers` | time and the end | 9000 §10 |
 //! | `application`, `raw`, `event`, `datagrams` | what the owner sees | 9221 |
 //! | `sharing` | another sender of its packets | none |
+//! | `observing` | what an observer is told | none |
 //!
 //! Five calls drive it: [`Connection::receive`] for each datagram, [`Connection::transmit`] until it has
 //! nothing, [`Connection::on_timeout`] at [`Connection::next_timeout`], [`Connection::poll_event`] until
@@ -53,6 +54,7 @@ mod ids;
 mod keys;
 mod migration;
 mod negotiation;
+mod observing;
 mod path;
 mod post_handshake;
 mod raw;
@@ -96,6 +98,7 @@ use control::Control;
 use datagrams::DatagramQueue;
 use handshake::Handshake;
 use ids::{LocalIds, RemoteIds};
+use observing::Watch;
 use path::{Path, PendingResponses};
 use receive::Arrival;
 use sharing::Sharing;
@@ -167,6 +170,7 @@ pub struct Connection {
     outcome: Outcome,
     stats: Stats,
     sharing: Sharing,
+    watch: Watch,
 }
 
 impl Connection {
@@ -286,12 +290,14 @@ impl Connection {
             outcome: Outcome::default(),
             stats: Stats::default(),
             sharing: Sharing::default(),
+            watch: Watch::default(),
             config,
         }
     }
 
     /// Takes a datagram, which is opened in place. Several packets may be in it, for this connection or not.
     pub fn receive(&mut self, now: Time, path: FourTuple, ecn: Option<Ecn>, datagram: &mut [u8]) {
+        self.watch.now = now;
         self.on_datagram(
             Arrival {
                 now,
@@ -311,6 +317,7 @@ impl Connection {
         buffer: &mut [u8],
         max_segments: usize,
     ) -> Option<Transmit> {
+        self.watch.now = now;
         self.next_transmit(now, buffer, max_segments)
     }
 
@@ -321,6 +328,7 @@ impl Connection {
 
     /// The time is at or after `next_timeout`; `transmit` may have something now.
     pub fn on_timeout(&mut self, now: Time) {
+        self.watch.now = now;
         self.serve_timeouts(now);
     }
 

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use crate::Time;
 use crate::config::Config;
 use crate::connection::{Connection, Ecn, Event, FourTuple, Parts, Transmit};
+use crate::observer::Observer;
 use crate::rng::Rng;
 use crate::tls::{ClientTls, rustls};
 use crate::token::{ResetKey, TokenKey};
@@ -63,9 +64,13 @@ pub struct Endpoint {
     server_tokens: ServerTokens,
     half_open: HalfOpen,
     local_addresses: Vec<SocketAddr>,
+    observers: Option<Observers>,
     /// The latest time that a call told.
     now: Time,
 }
+
+/// Makes the observer of a new connection; `None` for one that is not watched.
+pub type Observers = Box<dyn FnMut(&Connection) -> Option<Box<dyn Observer>> + Send>;
 
 /// A datagram and what is known of its coming.
 struct Arrival<'a> {
@@ -124,6 +129,7 @@ impl Endpoint {
             server_tokens: ServerTokens::default(),
             half_open: HalfOpen::default(),
             local_addresses: Vec::new(),
+            observers: None,
             now: Time::ZERO,
             rng,
             config,
@@ -133,6 +139,11 @@ impl Endpoint {
     /// Tells which addresses datagrams leave from, so that connections begun here know their path.
     pub fn set_local_addresses(&mut self, addresses: &[SocketAddr]) {
         self.local_addresses = addresses.to_vec();
+    }
+
+    /// Has the connections that begin from now on watched by what `observers` makes for each of them.
+    pub fn set_observers(&mut self, observers: Observers) {
+        self.observers = Some(observers);
     }
 
     /// Begins a connection. Its first datagram is ready to [`Self::transmit`].
@@ -156,7 +167,9 @@ impl Endpoint {
         let parts = self.parts(config.into(), path, local_cid);
         let token = self.server_tokens.take(server_name).unwrap_or_default();
         let connection = Connection::client(now, parts, tls, server_name, token);
-        Ok(self.insert(connection.map_err(ConnectError::Tls)?, local_cid))
+        let mut connection = connection.map_err(ConnectError::Tls)?;
+        self.observe(now, &mut connection);
+        Ok(self.insert(connection, local_cid))
     }
 
     /// Takes a datagram that came in; it is changed in place.
@@ -312,6 +325,14 @@ impl Endpoint {
         if let Some(entry) = self.slots.entry(slot) {
             entry.connection.receive(now, path, ecn, datagram);
             self.touch(slot);
+        }
+    }
+
+    /// Gives a new connection its observer.
+    fn observe(&mut self, now: Time, connection: &mut Connection) {
+        let observers = self.observers.as_mut();
+        if let Some(observer) = observers.and_then(|make| make(connection)) {
+            connection.set_observer(now, observer);
         }
     }
 

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::error::{ConnectionError, TransportError, TransportErrorCode};
+use crate::observer::Observed;
 use crate::protection::TAG_LEN;
 use crate::recovery::SpaceId;
 use crate::stream::{Chunk, Read, ReadChunk, StreamError, Streams};
@@ -186,6 +187,8 @@ impl Connection {
 
     pub(super) fn on_keys_updated(&mut self) {
         if let Some(keys) = self.spaces.one_rtt() {
+            let (by, updates) = (self.side, keys.updates());
+            self.watch.tell(&Observed::KeysUpdated { by, updates });
             self.events.push_back(Event::KeysUpdated {
                 phase: keys.phase(),
             });

@@ -306,6 +306,8 @@ impl Connection {
             out.get_mut(draft.end..padded)?.fill(0);
             let packet = out.get_mut(draft.start..padded + TAG_LEN)?;
             let number = self.take_number(draft.id)?;
+            let frames = draft.layout.payload;
+            self.observe_sealing(draft.id, number, packet, frames, route.mtu_probe);
             self.seal_one(packet, draft, number).ok()?;
             self.register(now, draft, number, padded, route);
         }

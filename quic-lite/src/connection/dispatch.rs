@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use crate::error::{TransportError, TransportErrorCode};
+use crate::observer::Observed;
 use crate::recovery::{SentFrame, SpaceId};
 use crate::space::AckFrequency;
 use crate::stream::Chunk;
@@ -109,6 +110,10 @@ impl Connection {
         for frame in outcome.lost.drain(..) {
             self.on_frame_lost(space, frame);
         }
+        for number in outcome.lost_numbers.drain(..) {
+            self.watch.tell(&Observed::PacketLost { space, number });
+        }
+        self.watch.tell(&Observed::Recovery(&self.recovery));
         self.stats.packets_lost += outcome.lost_packets;
         self.stats.packets_acked += outcome.acked_packets;
         self.stats.other_packets_lost += outcome.lost_by_other;

@@ -1,6 +1,7 @@
 //! From open to drained (RFC 9000 §10): who ends a connection, and what follows.
 
 use crate::error::ConnectionError;
+use crate::observer::Observed;
 use crate::time::Time;
 
 use super::Connection;
@@ -13,7 +14,8 @@ impl Connection {
     pub(super) fn enter(&mut self, transition: Transition) -> bool {
         let next = self.state.on(transition);
         if let Ok(next) = next {
-            self.state = next;
+            let old = core::mem::replace(&mut self.state, next);
+            self.watch.tell(&Observed::State { old, new: next });
             if !next.is_open() {
                 // RFC 9000 §10.2: nothing but CONNECTION_CLOSE is sent from here on.
                 self.suspend_other();
@@ -24,6 +26,7 @@ impl Connection {
 
     /// Ends the connection from this side, and tells the peer (RFC 9000 §10.2).
     pub(super) fn fail(&mut self, now: Time, error: ConnectionError) {
+        self.watch.now = now;
         if self.enter(Transition::LocalClose) {
             self.close = Close::new(&error).map(Box::new);
             self.await_end(now);
@@ -50,6 +53,7 @@ impl Connection {
     /// Tells the application why, once.
     pub(super) fn tell_end(&mut self, error: ConnectionError) {
         if self.ended.is_none() {
+            self.watch.tell(&Observed::Closed(&error));
             self.ended = Some(error);
             self.is_end_told = false;
         }

@@ -4,6 +4,7 @@
 use core::mem;
 
 use crate::error::{TransportError, TransportErrorCode};
+use crate::observer::Observed;
 use crate::protection::{CipherSuite, KeyPair};
 use crate::recovery::SpaceId;
 use crate::time::Time;
@@ -212,6 +213,10 @@ impl Connection {
         }
         self.announce_reset_tokens();
         *self.peer = peer;
+        self.watch.tell(&Observed::Parameters {
+            by: from,
+            parameters: &self.peer,
+        });
         Ok(())
     }
 
@@ -231,6 +236,10 @@ impl Connection {
         self.handshake.suite = tls.suite();
         self.handshake.alpn = tls.alpn().map(Box::from);
         self.handshake.server_name = tls.server_name().map(Box::from);
+        self.watch.tell(&Observed::Negotiated {
+            suite: self.handshake.suite,
+            alpn: self.handshake.alpn.as_deref(),
+        });
         self.enter(Transition::HandshakeComplete);
         self.timers.stop(Timer::Handshake);
         self.events.push_back(Event::Connected);
@@ -257,6 +266,7 @@ impl Connection {
 
     pub(super) fn discard_space(&mut self, now: Time, id: SpaceId) {
         if self.spaces.discard(id) {
+            self.watch.tell(&Observed::KeysDiscarded(id));
             self.recovery.discard(now, id);
         }
         // RFC 9000 §8.1.2: until then, every Initial repeats the token.

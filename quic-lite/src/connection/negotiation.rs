@@ -2,6 +2,7 @@
 //! Version Negotiation (RFC 9000 §6.2).
 
 use crate::error::ConnectionError;
+use crate::observer::Observed;
 use crate::protection::{Keys, retry};
 use crate::recovery::SpaceId;
 use crate::wire::header::{Header, Retry, VERSION_1, VersionNegotiation};
@@ -37,6 +38,10 @@ impl Connection {
         if !is_valid {
             return false;
         }
+        self.watch.tell(&Observed::RetryReceived {
+            source_cid: packet.source_cid,
+            token_len: packet.retry_token.len(),
+        });
         self.handshake.retry_scid = Some(packet.source_cid);
         self.handshake.initial_dcid = packet.source_cid;
         self.handshake.token = packet.retry_token.to_vec();

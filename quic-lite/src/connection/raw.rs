@@ -118,6 +118,12 @@ impl Connection {
         self.local_ids.iter()
     }
 
+    /// The connection ID that the client made up for its very first packet: what both sides' logs of the
+    /// connection have in common.
+    pub const fn original_destination_cid(&self) -> ConnectionId {
+        self.handshake.original_dcid
+    }
+
     /// The connection ID that we send to.
     pub const fn remote_cid(&self) -> ConnectionId {
         self.remote_ids.current()

@@ -4,6 +4,7 @@
 //! counts for the amplification limit; a packet that is dropped changes no state.
 
 use crate::error::{TransportError, TransportErrorCode};
+use crate::observer::{Dropped, Observed};
 use crate::protection::{OpenedPacket, ProtectedPacket};
 use crate::recovery::SpaceId;
 use crate::time::Time;
@@ -168,9 +169,15 @@ impl Connection {
             .is_none_or(|space| space.received.is_duplicate(opened.number))
         {
             self.stats.packets_duplicate += 1;
+            self.watch.tell(&Observed::PacketDropped {
+                space,
+                size: packet.range.len(),
+                why: Dropped::Duplicate,
+            });
             return Ok(true);
         }
         if self.state.is_open() {
+            self.watch.on_opened(packet, &opened);
             self.on_opened(&received, packet, opened.payload)?;
         } else {
             self.on_opened_while_closing(&received, opened.payload);
@@ -194,11 +201,11 @@ impl Connection {
     /// Removes protection (RFC 9001 §5.3, §5.4); `None` when the packet is not authentic.
     fn unseal<'a>(
         &mut self,
-        space: SpaceId,
+        id: SpaceId,
         pn_offset: usize,
         bytes: &'a mut [u8],
     ) -> Result<Option<(OpenedPacket<'a>, Generation)>, TransportError> {
-        let Some(space) = self.spaces.get(space) else {
+        let (Some(space), size) = (self.spaces.get(id), bytes.len()) else {
             return Ok(None);
         };
         let Some(remote) = space.keys.remote() else {
@@ -221,13 +228,23 @@ impl Connection {
             .and_then(|key| packet.open(key, largest).ok());
         match opened {
             Some(opened) => Ok(Some((opened, generation))),
-            None => self.on_forged(limit),
+            None => self.on_forged(limit, id, size),
         }
     }
 
     /// RFC 9001 §6.6: so many forgeries and one of them may succeed.
-    fn on_forged<T>(&mut self, limit: u64) -> Result<Option<T>, TransportError> {
+    fn on_forged<T>(
+        &mut self,
+        limit: u64,
+        space: SpaceId,
+        size: usize,
+    ) -> Result<Option<T>, TransportError> {
         self.stats.packets_undecryptable += 1;
+        self.watch.tell(&Observed::PacketDropped {
+            space,
+            size,
+            why: Dropped::Undecryptable,
+        });
         if self.stats.packets_undecryptable < limit {
             return Ok(None);
         }
@@ -313,7 +330,9 @@ impl Connection {
             return Ok(());
         };
         if keys.on_opened(received.generation, received.number, next)? {
-            let phase = keys.phase();
+            let (phase, updates) = (keys.phase(), keys.updates());
+            let by = self.side.peer();
+            self.watch.tell(&Observed::KeysUpdated { by, updates });
             self.events.push_back(Event::KeysUpdated { phase });
             self.timers.stop(Timer::OldKeys);
         }

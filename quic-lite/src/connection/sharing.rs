@@ -8,6 +8,7 @@
 
 use core::time::Duration;
 
+use crate::observer::Observed;
 use crate::other_sender::{Grant, OtherFrames, OtherPacket, OtherSender, Outstanding};
 use crate::recovery::{SentPacket, SpaceId};
 use crate::time::Time;
@@ -71,6 +72,7 @@ impl Connection {
         if self.streams.other().is_none() || !self.state.is_open() {
             return;
         }
+        self.watch.now = now;
         let mut found = false;
         while let Some(packet) = self.streams.other_mut().and_then(OtherSender::poll) {
             found = true;
@@ -259,6 +261,12 @@ impl Connection {
     }
 
     fn on_other_sent(&mut self, now: Time, packet: SentPacket, frames: &OtherFrames) {
+        self.watch.tell(&Observed::SentByOther {
+            number: packet.number,
+            time: packet.time,
+            size: packet.size,
+            frames,
+        });
         let mut sent = core::mem::take(&mut self.sent_frames);
         sent.clear();
         let streams = frames.streams.iter().flatten();

@@ -9,6 +9,7 @@ mod hostile;
 mod kernel;
 mod keys;
 mod migration;
+mod observing;
 mod pair;
 mod peer;
 mod relayed;

@@ -1,6 +1,7 @@
 //! What happens when time passes (RFC 9000 §10.1, RFC 9002 §6.2), and what moves the deadlines.
 
 use crate::error::ConnectionError;
+use crate::observer::Observed;
 use crate::recovery::{SpaceId, TimeoutAction};
 use crate::time::Time;
 use core::time::Duration;
@@ -70,6 +71,7 @@ impl Connection {
             TimeoutAction::Lost(space) => self.apply_outcome(space),
             TimeoutAction::Probe(_) => {
                 self.stats.probe_timeouts += 1;
+                self.watch.tell(&Observed::Recovery(&self.recovery));
                 SpaceId::ALL.into_iter().for_each(|id| self.fill_probes(id));
             }
         }

@@ -204,6 +204,7 @@ impl Endpoint {
         let parts = self.parts(self.config.transport.clone(), path, local_cid);
         match Connection::server(now, parts, &tls, accepted) {
             Ok(mut connection) => {
+                self.observe(now, &mut connection);
                 connection.receive(now, path, ecn, datagram);
                 // Garbage that only looked like an Initial leaves nothing behind.
                 if connection.stats().packets_received > 0 {

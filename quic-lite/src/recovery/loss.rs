@@ -210,6 +210,7 @@ impl Recovery {
             .filter(|packet| packet.in_flight);
         for packet in in_flight.clone() {
             out.lost_packets += 1;
+            out.lost_numbers.push(packet.number);
             out.lost_by_other += u64::from(packet.by_other);
             out.lost_bytes += u64::from(packet.size);
         }

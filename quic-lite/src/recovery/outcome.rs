@@ -4,6 +4,7 @@
 
 use super::sent::Removed;
 use super::sent_frame::SentFrame;
+use crate::wire::packet_number::PacketNumber;
 
 /// Fates of packets of one packet number space, and what follows from them.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Outcome {
     pub acked_by_other: u64,
     /// The bytes of all.
     pub acked_bytes: u64,
+    /// The numbers of packets newly lost.
+    pub lost_numbers: Vec<PacketNumber>,
     /// Packets newly lost, those without frames that matter included.
     pub lost_packets: u64,
     /// Those of them that another sender sent.
@@ -45,6 +48,7 @@ impl Outcome {
         *self = Self {
             acked: emptied(kept.acked),
             lost: emptied(kept.lost),
+            lost_numbers: emptied(kept.lost_numbers),
             removed: emptied(kept.removed),
             arrived: emptied(kept.arrived),
             ..Self::default()

@@ -9,6 +9,7 @@ use core::time::Duration;
 use crate::config::Config;
 use crate::connection::{Accepted, Connection, Ecn, Event, FourTuple, Parts, Transmit};
 use crate::error::ConnectionError;
+use crate::observer::Observer;
 use crate::rng::Rng;
 use crate::stream::StreamEvent;
 use crate::time::Time;
@@ -75,6 +76,8 @@ pub(super) struct Pair {
     /// Which datagrams arrive; the index counts all of one direction.
     pub(super) filter: Filter,
     pub(super) other: Other,
+    /// Watches the server's connection from its first packet on.
+    pub(super) server_observer: Option<Box<dyn Observer>>,
     /// The client's address as the server sees it.
     pub(super) client_address: std::net::SocketAddr,
     /// Bytes that the server got from and sent to each client address.
@@ -122,6 +125,7 @@ impl Pair {
             flying: VecDeque::new(),
             filter: Box::new(|_| true),
             other: Box::new(|| None),
+            server_observer: None,
             client_address: CLIENT.into(),
             counts: Vec::new(),
             max_segments: 10,
@@ -270,8 +274,12 @@ impl Pair {
             reset_key: Arc::new(ResetKey::new(SERVER_RESET_KEY)),
             rng: self.rng.fork(),
         };
-        self.server =
-            Some(Connection::server(self.now, parts, &self.setup.server_tls, accepted).unwrap());
+        let mut server =
+            Connection::server(self.now, parts, &self.setup.server_tls, accepted).unwrap();
+        if let Some(observer) = self.server_observer.take() {
+            server.set_observer(self.now, observer);
+        }
+        self.server = Some(server);
     }
 
     /// Sends all that can be sent now, and collects the events.
