@@ -3,6 +3,7 @@
 //! No RFC. Parsed values are checked values: an URL, a namespace or a share in percent that exists
 //! here is usable. `serve` takes the same keys from a TOML file; what the command line says wins.
 
+mod interop;
 mod serve;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use quic_relay::url::RelayUrl;
 
 use crate::error::EXIT_CODES;
+pub(crate) use interop::{Interop, InteropClient, InteropServer};
 pub(crate) use serve::{FastPath, Serve, ServeOptions};
 
 /// Live media over QUIC: a MOQT draft-18 relay, a publisher, a subscriber, and a lab that runs them.
@@ -41,6 +43,10 @@ pub(crate) enum Command {
     FastPath(Switch),
     /// Remove kernel programs that a killed relay has left attached.
     Cleanup,
+    /// Fetch files over HTTP/0.9, as the QUIC interop runner wants it.
+    InteropClient(InteropClient),
+    /// Send files over HTTP/0.9, as the QUIC interop runner wants it.
+    InteropServer(InteropServer),
 }
 
 /// Where a client connects to and what it asks for.
@@ -85,6 +91,9 @@ pub(crate) struct Client {
     /// Write events and final figures to FILE (`-`: standard output), one JSON object a line.
     #[arg(long, value_name = "FILE|-")]
     pub(crate) report: Option<PathBuf>,
+    /// Write what the connection does, packet by packet, into a file in DIR (qlog).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) qlog: Option<PathBuf>,
     /// Do without segmentation offload.
     #[arg(long, hide = true)]
     pub(crate) one_by_one: bool,

@@ -24,6 +24,7 @@ use crate::args;
 use crate::credentials::{certificates, system_certificates};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
+use crate::qlog;
 
 /// What a client does with its connection.
 pub(crate) trait Role {
@@ -65,7 +66,8 @@ pub(crate) fn run<R: Role>(
     )?;
     let (locals, remotes) = addresses(&options.url)?;
     let seed = random_seed().map_err(|error| network(&options.url, &error))?;
-    let endpoint = Endpoint::new(EndpointConfig::default(), seed);
+    let mut endpoint = Endpoint::new(EndpointConfig::default(), seed);
+    qlog::watch(&mut endpoint, options.qlog.as_deref())?;
     let sockets = SocketConfig {
         send_offload: !options.one_by_one,
         ..SocketConfig::default()

@@ -28,6 +28,7 @@ use crate::credentials::Credentials;
 use crate::error::{Failure, Kind, Result};
 use crate::fast_path::FastPath;
 use crate::interrupt::Interrupt;
+use crate::qlog;
 use crate::report::{Event, Reporter, Served};
 use crate::status::{self, Status};
 use crate::tally::{self, Tally};
@@ -253,7 +254,8 @@ fn listen(
         receive_offload: !fast_path.is_on(),
         ..SocketConfig::default()
     };
-    let endpoint = Endpoint::new(config, random_seed().map_err(failed)?);
+    let mut endpoint = Endpoint::new(config, random_seed().map_err(failed)?);
+    qlog::watch(&mut endpoint, options.qlog.as_deref())?;
     Driver::bind_with(&[address], endpoint, &sockets).map_err(failed)
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Refused = 7,
     /// The operating system does not let us (`lab` without root).
     Rights = 8,
+    /// The interop runner's test case is none of ours (`interop-client`, `interop-server`).
+    Unsupported = 127,
     /// Stopped by SIGINT or SIGTERM before the work was done.
     Interrupted = 130,
 }
@@ -40,6 +42,7 @@ Exit codes:
   6    the address to listen on is taken or not ours
   7    the peer refused: unknown track, not authorised
   8    no rights to do this
+  127  interop-*: this test case is not supported
   130  interrupted";
 
 /// A failure of the program: one clear line and an exit code.
@@ -128,6 +131,7 @@ mod tests {
             Kind::Address,
             Kind::Refused,
             Kind::Rights,
+            Kind::Unsupported,
             Kind::Interrupted,
         ];
         for kind in kinds {

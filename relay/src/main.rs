@@ -10,11 +10,13 @@ mod delay;
 mod error;
 mod fast_path;
 mod interfaces;
+mod interop;
 mod interrupt;
 mod lab;
 mod media;
 mod output;
 mod publish;
+mod qlog;
 mod report;
 mod source;
 mod status;
@@ -31,10 +33,9 @@ use crate::error::Result;
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    let level = if matches!(command_line.command, Command::Serve(_)) {
-        "info"
-    } else {
-        "warn"
+    let level = match command_line.command {
+        Command::Serve(_) | Command::InteropServer(_) => "info",
+        _ => "warn",
     };
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
     match run(command_line) {
@@ -59,5 +60,7 @@ fn run(command_line: CommandLine) -> Result<()> {
         Command::Status(options) => status::run(&options),
         Command::FastPath(options) => status::switch(&options),
         Command::Cleanup => fast_path::clean_up(),
+        Command::InteropClient(options) => interop::run_client(&options),
+        Command::InteropServer(options) => interop::run_server(&options),
     }
 }

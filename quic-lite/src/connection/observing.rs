@@ -77,8 +77,8 @@ impl Connection {
         }));
     }
 
-    /// Has the connection watched from now on; for all of it, before its first packet. Who watches sees
-    /// what no network does: frames in clear.
+    /// Has the connection watched from now on; called before its first packet, the observer misses nothing.
+    /// It sees what no network does: frames in clear.
     pub fn set_observer(&mut self, now: Time, observer: Box<dyn Observer>) {
         self.watch = Watch {
             observer: Some(observer),

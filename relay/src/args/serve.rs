@@ -69,6 +69,9 @@ pub(crate) struct ServeOptions {
     /// $XDG_RUNTIME_DIR].
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
+    /// Write what each connection does, packet by packet, into a file in DIR (qlog).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) qlog: Option<PathBuf>,
     /// Measure the run time of the kernel programs.
     #[arg(long, hide = true)]
     #[serde(skip)]
@@ -134,6 +137,7 @@ impl ServeOptions {
             },
             fast_path_slots: self.fast_path_slots.or(file.fast_path_slots),
             control: self.control.or(file.control),
+            qlog: self.qlog.or(file.qlog),
             measure: self.measure,
         }
     }

@@ -36,11 +36,11 @@ impl Observer for Recorder {
         match event {
             Observed::PacketSent(packet) => {
                 counts.sent += 1;
-                for frame in frames(packet.payload) {
-                    if let Frame::Stream(stream) = frame.unwrap() {
-                        counts.stream_bytes_sent += stream.data.len() as u64;
-                    }
-                }
+                let sent = frames(packet.payload).map(|frame| match frame.unwrap() {
+                    Frame::Stream(stream) => stream.data.len() as u64,
+                    _ => 0,
+                });
+                counts.stream_bytes_sent += sent.sum::<u64>();
             }
             Observed::PacketReceived(packet) => {
                 counts.received += 1;
