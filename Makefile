@@ -2,7 +2,7 @@
 CACHE ?= $(or $(QUIC_RELAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quic-relay)
 RELAY = target/release/quic-relay
 
-.PHONY: demo test check build ebpf bench-kernel bench-delay bench-garbage complexity foreign fuzz clean
+.PHONY: demo test check build ebpf bench-kernel bench-delay bench-garbage complexity foreign interop-ratchet fuzz clean
 
 ## everything it needs, then the lab with the real clip: three subscribers, each bit for bit
 demo: build
@@ -51,6 +51,11 @@ complexity: ebpf
 foreign:
 	QUIC_RELAY="$(CURDIR)/$(RELAY)" QUIC_RELAY_PEERS="$(CACHE)/peers/bin" CARGO_TARGET_DIR="$(CACHE)/foreign-target" \
 		cargo test --locked --manifest-path tests/foreign/Cargo.toml
+
+## the interop cases with quinn and quiche alone; what has become green is written into tests/interop/required.toml
+interop-ratchet: build
+	QUIC_RELAY="$(CURDIR)/$(RELAY)" QUIC_RELAY_RATCHET=write CARGO_TARGET_DIR="$(CACHE)/foreign-target" \
+		cargo test --locked --manifest-path tests/foreign/Cargo.toml --test matrix -- --nocapture
 
 ## formatting, lints, no_std, documentation
 check:
