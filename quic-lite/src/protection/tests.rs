@@ -366,19 +366,40 @@ fn reserved_bits_are_a_protocol_violation_in_both_header_forms() {
 #[test]
 fn the_key_phase_can_be_read_before_the_payload_is_opened() {
     let keys = a5_keys();
-    let mut packet = hex("46 0001 00000000 00000000 00000000 00000000 00000000");
-    seal_packet(&mut packet, 1, number(1), &keys).unwrap();
-    let packet = ProtectedPacket {
-        bytes: &mut packet,
-        pn_offset: 1,
-    };
-    let unprotected = packet.unprotect(&keys.header).unwrap();
-    assert!(unprotected.key_phase());
+    for (first, key_phase) in [(0x46, true), (0x42, false)] {
+        let mut packet = hex("00 0001 00000000 00000000 00000000 00000000 00000000");
+        packet[0] = first;
+        seal_packet(&mut packet, 1, number(1), &keys).unwrap();
+        let packet = ProtectedPacket {
+            bytes: &mut packet,
+            pn_offset: 1,
+        };
+        let unprotected = packet.unprotect(&keys.header).unwrap();
+        assert_eq!(
+            (unprotected.first_byte(), unprotected.key_phase()),
+            (first, key_phase)
+        );
+        assert_eq!(
+            (unprotected.pn_len(), unprotected.truncated_pn()),
+            (3, 0x000100)
+        );
+        assert_eq!(unprotected.number(None), number(0x100));
+    }
+}
+
+#[test]
+fn suites_and_errors_have_words_for_the_log() {
+    let suites = CipherSuite::ALL.map(|suite| suite.to_string());
     assert_eq!(
-        (unprotected.pn_len(), unprotected.truncated_pn()),
-        (3, 0x000100)
+        suites,
+        [
+            "TLS_AES_128_GCM_SHA256",
+            "TLS_AES_256_GCM_SHA384",
+            "TLS_CHACHA20_POLY1305_SHA256"
+        ]
     );
-    assert_eq!(unprotected.number(None), number(0x100));
+    let errors = [ProtectionError::TooShort, ProtectionError::Refused].map(|e| e.to_string());
+    assert!(errors[0].contains("too short") && errors[1].contains("refused"));
 }
 
 #[test]

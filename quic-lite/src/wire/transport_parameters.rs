@@ -336,7 +336,7 @@ const fn is_server_only(id: u64) -> bool {
 /// One bit for each parameter that we know, none for others.
 const fn seen_bit(id: u64) -> u64 {
     match id {
-        0..=0x20 => 1 << id,
+        0..=0x10 | 0x20 => 1 << id,
         MIN_ACK_DELAY => 1 << 62,
         DISABLE_1RTT_ENCRYPTION => 1 << 63,
         _ => 0,

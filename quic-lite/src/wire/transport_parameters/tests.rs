@@ -212,6 +212,20 @@ fn unknown_and_reserved_parameters_are_ignored() {
     );
 }
 
+/// Found beside quinn and s2n: the IDs between those of RFC 9000 and of RFC 9221 were taken for known ones.
+#[test]
+fn unknown_parameters_may_come_twice() {
+    for id in (0x11..0x40).filter(|id| *id != 0x20) {
+        let twice = integer(id, 1).repeat(2);
+        let expected = TransportParameters::default();
+        assert_eq!(
+            TransportParameters::parse(&twice, Side::Server),
+            Ok(expected),
+            "{id:#x}"
+        );
+    }
+}
+
 #[test]
 fn values_of_the_wrong_length_are_refused() {
     let length = Some(WireErrorKind::ParameterLength);
