@@ -15,6 +15,7 @@ test:
 	cargo build --release --locked -p quic-relay
 	cargo test --locked --workspace
 	cargo test --locked --manifest-path fuzz/Cargo.toml
+	cargo test --locked --manifest-path fuzz/differential/Cargo.toml
 	$(MAKE) foreign
 
 ## the release build of the program
@@ -71,6 +72,7 @@ fuzz:
 	@.ci/setup fuzz
 	fuzz/tests/planted/check.py
 	fuzz/campaign smoke --seconds $(SECONDS) --jobs $(JOBS)
+	fuzz/campaign --fuzz-dir fuzz/differential smoke --seconds $(SECONDS) --jobs $(JOBS)
 
 clean:
 	cargo clean

@@ -102,8 +102,11 @@ def triage(crate, target, data, findings):
     if found is None:
         found = Fault("not again", "the input broke something once and not again")
     folder = findings / f"{target}-{found.id}"
-    if folder.exists():
+    if folder.exists() and is_open(crate, target, folder):
         return folder, False
+    if folder.exists():
+        # The same place breaks again, by another input than the one that was mended.
+        folder.rename(folder.with_name(f"{folder.name}-mended-{int(time.time())}"))
     small = data
     if found.place != "not again":
         small = minimise(data, lambda candidate: same_place(crate, target, candidate, found))
@@ -112,6 +115,11 @@ def triage(crate, target, data, findings):
         small, log = (small, small_log) if again and again.id == found.id else (data, log)
     write(crate, target, folder, found, data, small, log)
     return folder, True
+
+
+def is_open(crate, target, folder):
+    """Whether the finding's own input still breaks something."""
+    return reproduce(crate, target, (folder / "minimised").read_bytes())[0] is not None
 
 
 def same_place(crate, target, candidate, found):
