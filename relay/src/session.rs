@@ -21,6 +21,7 @@ mod control;
 mod data;
 mod requests;
 mod rules;
+mod tokens;
 
 #[cfg(test)]
 pub(crate) mod pipe;
@@ -42,6 +43,7 @@ use crate::moqt::{Message, MoqtError, Setup, SubgroupHeader};
 pub use data::Data;
 use data::{Alias, Held, Incoming};
 use requests::Request;
+pub(crate) use tokens::MAX_TOKENS;
 
 /// A request of either side, by its Request ID (draft §10.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -175,6 +177,7 @@ pub struct Session {
     seen: RangeSet,
     incoming: HashMap<StreamId, Incoming>,
     aliases: HashMap<u64, Alias>,
+    tokens: tokens::TokenCache,
     held: VecDeque<Held>,
     events: VecDeque<SessionEvent>,
     closed: bool,
@@ -186,6 +189,7 @@ impl Session {
         Self {
             role,
             config,
+            tokens: tokens::TokenCache::new(setup.max_auth_token_cache_size),
             setup,
             control: control::ControlStreams::default(),
             requests: HashMap::new(),

@@ -36,8 +36,14 @@ impl CloseCode {
     pub const DATA_STREAM_TIMEOUT: Self = Self(0x12);
     /// More registered tokens than we offered room for.
     pub const AUTH_TOKEN_CACHE_OVERFLOW: Self = Self(0x13);
+    /// A token was to be registered under an alias that is taken.
+    pub const DUPLICATE_AUTH_TOKEN_ALIAS: Self = Self(0x14);
+    /// A token that is none.
+    pub const MALFORMED_AUTH_TOKEN: Self = Self(0x16);
     /// No token is registered under the alias.
     pub const UNKNOWN_AUTH_TOKEN_ALIAS: Self = Self(0x17);
+    /// A token whose time is over.
+    pub const EXPIRED_AUTH_TOKEN: Self = Self(0x18);
     /// AUTHORITY where it may not be, or not served.
     pub const INVALID_AUTHORITY: Self = Self(0x19);
 }
@@ -58,6 +64,9 @@ impl fmt::Display for CloseCode {
             Self::CONTROL_MESSAGE_TIMEOUT => "CONTROL_MESSAGE_TIMEOUT",
             Self::DATA_STREAM_TIMEOUT => "DATA_STREAM_TIMEOUT",
             Self::AUTH_TOKEN_CACHE_OVERFLOW => "AUTH_TOKEN_CACHE_OVERFLOW",
+            Self::DUPLICATE_AUTH_TOKEN_ALIAS => "DUPLICATE_AUTH_TOKEN_ALIAS",
+            Self::MALFORMED_AUTH_TOKEN => "MALFORMED_AUTH_TOKEN",
+            Self::EXPIRED_AUTH_TOKEN => "EXPIRED_AUTH_TOKEN",
             Self::UNKNOWN_AUTH_TOKEN_ALIAS => "UNKNOWN_AUTH_TOKEN_ALIAS",
             Self::INVALID_AUTHORITY => "INVALID_AUTHORITY",
             Self(code) => return write!(f, "code {code:#x}"),
@@ -79,6 +88,10 @@ impl RequestErrorCode {
     pub const TIMEOUT: Self = Self(0x2);
     /// This endpoint does not do that.
     pub const NOT_SUPPORTED: Self = Self(0x3);
+    /// A token that is none.
+    pub const MALFORMED_AUTH_TOKEN: Self = Self(0x4);
+    /// A token whose time is over.
+    pub const EXPIRED_AUTH_TOKEN: Self = Self(0x5);
     /// The session is ending.
     pub const GOING_AWAY: Self = Self(0x6);
     /// Too much at the moment.
@@ -149,6 +162,8 @@ impl ResetCode {
     pub const GOING_AWAY: Self = Self(0x4);
     /// The subscriber cannot keep up.
     pub const TOO_FAR_BEHIND: Self = Self(0x5);
+    /// The token for the request has expired.
+    pub const EXPIRED_AUTH_TOKEN: Self = Self(0x7);
     /// In a FETCH: whether the next object exists is not known.
     pub const UNKNOWN_OBJECT_STATUS: Self = Self(0x6);
     /// Too much at the moment.

@@ -240,6 +240,20 @@ impl Message {
         }
     }
 
+    /// The same, to change them.
+    pub fn parameters_mut(&mut self) -> Option<&mut Parameters> {
+        match self {
+            Self::RequestUpdate(message) => Some(&mut message.parameters),
+            Self::Subscribe(message) | Self::TrackStatus(message) => Some(&mut message.parameters),
+            Self::Publish(message) => Some(&mut message.parameters),
+            Self::Fetch(message) => Some(&mut message.parameters),
+            Self::PublishNamespace(message)
+            | Self::SubscribeNamespace(message)
+            | Self::SubscribeTracks(message) => Some(&mut message.parameters),
+            _ => None,
+        }
+    }
+
     /// Whether the message may stand first on a request stream (draft §3.2).
     pub fn opens_request(&self) -> bool {
         self.request_id().is_some() && !matches!(self, Self::RequestUpdate(_))

@@ -77,6 +77,14 @@ impl Setup {
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
         path.strip_suffix(b"/").unwrap_or(path)
     }
+
+    /// The tokens in the query of the path: `?jwt=TOKEN`.
+    pub fn path_tokens(&self) -> impl Iterator<Item = &[u8]> {
+        let path = self.path.as_deref().unwrap_or_default();
+        let query = path.splitn(2, |byte| *byte == b'?').nth(1);
+        let pairs = query.unwrap_or_default().split(|byte| *byte == b'&');
+        pairs.filter_map(|pair| pair.strip_prefix(b"jwt="))
+    }
 }
 
 fn once<T>(field: &mut Option<T>, value: T) -> Result<(), MoqtError> {
@@ -144,6 +152,20 @@ mod tests {
         assert_eq!(scope("/live/"), b"/live");
         assert_eq!(scope("/"), b"");
         assert_eq!(Setup::default().scope(), b"");
+    }
+
+    #[test]
+    fn tokens_stand_in_the_query() {
+        let tokens = |path: &str| {
+            let setup = Setup {
+                path: Some(path.into()),
+                ..Setup::default()
+            };
+            setup.path_tokens().map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        assert_eq!(tokens("/live?a=b&jwt=x.y.z&jwt=?"), [&b"x.y.z"[..], b"?"]);
+        assert_eq!(tokens("?jwt="), [b""]);
+        assert!(tokens("/jwt=x").is_empty() && tokens("/?njwt=x").is_empty());
     }
 
     #[test]

@@ -113,6 +113,14 @@ impl Token {
         }
     }
 
+    /// What kind of token, when it came along. Type 0 is a JWT here (draft §10.2.2: no table says so).
+    pub const fn kind(&self) -> Option<u64> {
+        match self {
+            Self::Register { kind, .. } | Self::UseValue { kind, .. } => Some(*kind),
+            Self::Delete { .. } | Self::UseAlias { .. } => None,
+        }
+    }
+
     /// The token itself, when it came along.
     pub fn value(&self) -> Option<&[u8]> {
         match self {

@@ -5,7 +5,7 @@ use quic_lite::wire::stream_id::{Dir, Side, StreamId};
 
 use super::{Session, SessionError, SessionEvent};
 use crate::moqt::message::GoAway;
-use crate::moqt::{CloseCode, Message, MoqtError, Setup, Token};
+use crate::moqt::{CloseCode, Message, MoqtError, Setup};
 
 /// The control streams' state.
 #[derive(Debug, Default)]
@@ -96,8 +96,10 @@ impl Session {
     /// A whole message on the peer's control stream.
     pub(super) fn on_control_message(&mut self, message: Message) -> Result<(), MoqtError> {
         match message {
-            Message::Setup(setup) if !self.control.ready => {
+            Message::Setup(mut setup) if !self.control.ready => {
                 self.check_setup(&setup)?;
+                self.tokens
+                    .take_from_setup(&mut setup.authorization_tokens)?;
                 self.control.ready = true;
                 self.events.push_back(SessionEvent::Ready(setup));
                 Ok(())
@@ -154,26 +156,4 @@ impl Session {
         self.events.push_back(SessionEvent::GoAway(message));
         Ok(())
     }
-}
-
-/// Draft §10.2.2: we offer no token cache, so nothing can be registered and no alias is known.
-pub(super) fn check_tokens(tokens: &[Token]) -> Result<(), MoqtError> {
-    for token in tokens {
-        match token {
-            Token::UseValue { .. } => {}
-            Token::Register { .. } => {
-                return Err(MoqtError::new(
-                    CloseCode::AUTH_TOKEN_CACHE_OVERFLOW,
-                    "no room for tokens",
-                ));
-            }
-            Token::UseAlias { .. } | Token::Delete { .. } => {
-                return Err(MoqtError::new(
-                    CloseCode::UNKNOWN_AUTH_TOKEN_ALIAS,
-                    "no such token",
-                ));
-            }
-        }
-    }
-    Ok(())
 }

@@ -4,7 +4,6 @@ use quic_lite::Time;
 use quic_lite::stream::{Chunk, ReadChunk, Streams};
 use quic_lite::wire::stream_id::{Dir, Side, StreamId};
 
-use super::control::check_tokens;
 use super::rules::{self, Kind};
 use super::{Ended, RequestId, Session, SessionError, SessionEvent};
 use crate::moqt::message::{GoAway, MAX_MESSAGE_LEN, RequestError, RequestUpdate};
@@ -308,7 +307,7 @@ impl Session {
         now: Time,
         streams: &mut Streams,
         stream: StreamId,
-        message: Message,
+        mut message: Message,
     ) -> Result<(), MoqtError> {
         let (Some(kind), Some(id)) = (Kind::opened_by(&message), message.request_id()) else {
             return Err(MoqtError::violation(
@@ -316,9 +315,7 @@ impl Session {
             ));
         };
         self.take_request_id(id)?;
-        if let Some(parameters) = message.parameters() {
-            check_tokens(&parameters.authorization_tokens)?;
-        }
+        self.resolve_tokens(&mut message)?;
         let id = RequestId(id);
         let _ = streams.set_priority(stream, REQUEST_PRIORITY);
         self.streams.insert(stream, id);
@@ -346,8 +343,9 @@ impl Session {
         now: Time,
         streams: &mut Streams,
         id: RequestId,
-        message: Message,
+        mut message: Message,
     ) -> Result<(), MoqtError> {
+        self.resolve_tokens(&mut message)?;
         let Some(request) = self.requests.get_mut(&id) else {
             return Ok(());
         };
@@ -357,7 +355,6 @@ impl Session {
             Message::PublishDone(_) => request.done = true,
             Message::RequestUpdate(update) => {
                 let request_id = update.request_id;
-                check_tokens(&update.parameters.authorization_tokens)?;
                 self.take_request_id(request_id)?;
             }
             _ if request.ours => request.answered = true,
