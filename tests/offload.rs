@@ -4,6 +4,8 @@
 //! The kernel is the stand-in that runs the programs' own code on the heap; nothing here needs rights.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "offload/access.rs"]
+mod access;
 #[path = "offload/attacks.rs"]
 mod attacks;
 #[path = "offload/basic.rs"]

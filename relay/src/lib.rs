@@ -1,6 +1,7 @@
 //! The relay: MOQT draft-18 sessions, tracks, fan-out, cache.
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod assembly;
 pub mod cache;
 pub mod forward;

@@ -100,6 +100,9 @@ pub trait Offload {
     /// A subscription takes nothing of a track any more.
     fn unserve(&mut self, track: TrackId, subscription: SubscriptionId);
 
+    /// A connection has lost rights: what it does not need for those that are left is taken from it at once.
+    fn leave(&mut self, peer: PeerId);
+
     /// A stream of a publisher belongs to a track. To be called when its beginning is read, before `open`.
     fn begin(&mut self, track: TrackId, source: Source);
 

@@ -55,6 +55,8 @@ pub mod code {
     pub const NOT_CARRIED: u64 = 3;
     /// There are too many publishers already.
     pub const TOO_MANY: u64 = 4;
+    /// The relay asks for tokens, and this protocol has no place for one.
+    pub const UNAUTHORIZED: u64 = 5;
 }
 
 /// What a client is.

@@ -9,6 +9,7 @@
 //! Promise: no peer can make it panic or hold more than [`RelayConfig`] allows; what one subscriber does
 //! or fails to do changes nothing for another.
 
+mod admission;
 mod config;
 mod connections;
 mod counters;
@@ -25,6 +26,7 @@ mod network;
 mod offers;
 mod offloading;
 mod peer;
+mod revocation;
 pub mod server;
 mod timers;
 mod updates;
@@ -44,6 +46,7 @@ pub use config::RelayConfig;
 pub use counters::{Counters, Roles};
 pub use network::{Context, Network};
 
+use crate::access::Access;
 use crate::cache::Ages;
 use crate::forward::Send;
 use crate::moqt::message::RequestError;
@@ -52,7 +55,6 @@ use crate::session::{Ended, RequestId, Session, SessionConfig, SessionError, Ses
 use crate::track::{
     PeerId, Scope, Stream, StreamKey, Subscription, SubscriptionId, Track, TrackId, TrackKey,
 };
-use config::own_setup;
 use dial::Dials;
 use namespaces::Registry;
 use peer::{Peer, Task};
@@ -62,6 +64,7 @@ use timers::{Timer, Timers};
 #[derive(Debug)]
 pub struct Relay {
     config: RelayConfig,
+    access: Access,
     peers: HashMap<PeerId, Peer>,
     tracks: HashMap<TrackId, Track>,
     by_name: HashMap<TrackKey, TrackId>,
@@ -88,6 +91,7 @@ impl Relay {
     /// A relay without peers.
     pub fn new(config: RelayConfig) -> Self {
         Self {
+            access: Access::new(config.auth_key.clone()),
             config,
             peers: HashMap::new(),
             tracks: HashMap::new(),
@@ -123,7 +127,7 @@ impl Relay {
         let dialed = self.dials.scope_of(peer);
         let setup = match &dialed {
             Some(scope) => self.upstream_setup(scope),
-            None => own_setup(),
+            None => self.own_setup(),
         };
         let config = SessionConfig {
             unordered: true,
@@ -218,9 +222,11 @@ impl Relay {
         };
         if let Some(scope) = entry.dialed.clone() {
             entry.scope = scope.clone();
+            self.trust(peer);
             self.on_dialed(cx, peer, &scope);
         } else {
             entry.scope = Scope::from(setup.scope());
+            self.admit_session(cx, peer, setup);
         }
     }
 
@@ -228,13 +234,11 @@ impl Relay {
         let open = self.peers.get(&peer).map_or(0, |peer| peer.tasks.len());
         if open >= self.config.max_requests {
             // Draft §13.1: one peer cannot have everything.
-            self.refuse(
-                cx,
-                peer,
-                id,
-                RequestErrorCode::EXCESSIVE_LOAD,
-                "too many requests",
-            );
+            let code = RequestErrorCode::EXCESSIVE_LOAD;
+            self.refuse(cx, peer, id, code, "too many requests");
+            return;
+        }
+        if !self.admit(cx, (peer, id), &message) {
             return;
         }
         match message {
@@ -247,13 +251,10 @@ impl Relay {
                 self.on_subscribe_namespace(cx, peer, id, message)
             }
             Message::SubscribeTracks(message) => self.on_subscribe_tracks(cx, peer, id, message),
-            _ => self.refuse(
-                cx,
-                peer,
-                id,
-                RequestErrorCode::NOT_SUPPORTED,
-                "not a request",
-            ),
+            _ => {
+                let code = RequestErrorCode::NOT_SUPPORTED;
+                self.refuse(cx, peer, id, code, "not a request");
+            }
         }
     }
 
@@ -349,6 +350,7 @@ impl Relay {
         self.closing = None;
         self.timers.stop(&Timer::Held(peer));
         self.timers.stop(&Timer::Delivery(peer));
+        self.timers.stop(&Timer::Rights(peer));
         self.on_dial_lost(cx, peer);
     }
 
@@ -384,6 +386,7 @@ impl Relay {
                 Timer::Lost(track) => self.give_up(cx, track),
                 Timer::Linger(track) => self.on_linger_timeout(cx, track),
                 Timer::Fetch(track) => self.progress_fetches(cx, track),
+                Timer::Rights(peer) => self.on_rights_timeout(cx, peer),
                 Timer::Dial(scope) => self.dial(cx, &scope),
                 Timer::Shutdown => self.close_all(cx),
             }

@@ -133,6 +133,15 @@ impl Client {
         }
     }
 
+    /// Shows a token when its session begins, which has not begun yet.
+    pub fn show(&mut self, token: &str) {
+        let setup = Setup {
+            path: Some(format!("/?jwt={token}").into_bytes()),
+            ..Setup::default()
+        };
+        self.session = Session::new(Side::Client, setup, SessionConfig::default());
+    }
+
     /// Its connection.
     pub fn connection(&mut self) -> Option<&mut Connection> {
         self.endpoint.connection_mut(self.handle)

@@ -64,7 +64,7 @@ pub struct World {
     pub is_astray: bool,
     /// Copies that the stand-in has sent.
     pub copies: u64,
-    /// Connections that the relay has closed: the kernel must send nothing to them.
+    /// Connections that the relay has closed, and others that the kernel must send nothing to.
     closed: BTreeSet<SocketAddr>,
     settings: Settings,
     secrets: Arc<Secrets>,
@@ -82,13 +82,18 @@ pub struct World {
 impl World {
     /// A relay without clients.
     pub fn new(settings: Settings) -> Self {
+        Self::with(settings, RelayConfig::default())
+    }
+
+    /// The same with other settings.
+    pub fn with(settings: Settings, config: RelayConfig) -> Self {
         let mut rng = Rng::from_number(settings.seed);
         let secrets = Arc::new(Secrets::default());
         let twin = twin(&settings);
         Self {
             now: Time::from_micros(1_000_000),
             endpoint: endpoint(&settings, &secrets, &mut rng),
-            server: server(twin.clone()),
+            server: server(twin.clone(), config),
             twin,
             clients: Vec::new(),
             is_stopped: false,
@@ -119,7 +124,7 @@ impl World {
     pub fn start_again(&mut self) {
         self.twin = twin(&self.settings);
         self.endpoint = endpoint(&self.settings, &self.secrets, &mut self.rng);
-        self.server = server(self.twin.clone());
+        self.server = server(self.twin.clone(), RelayConfig::default());
         self.is_stopped = false;
     }
 
@@ -217,6 +222,11 @@ impl World {
         }
     }
 
+    /// From now on the kernel must send nothing to a client.
+    pub fn forbid(&mut self, client: usize) {
+        self.closed.insert(self.clients[client].address);
+    }
+
     /// Two clients have changed their places.
     pub fn swap_links(&mut self, a: usize, b: usize) {
         self.links.swap(a, b);
@@ -299,7 +309,7 @@ impl World {
             let to = destination(&copy.frame);
             assert!(
                 !self.closed.contains(&to),
-                "a packet after CONNECTION_CLOSE"
+                "a packet after CONNECTION_CLOSE, or to whom it is forbidden"
             );
             let datagram = Datagram {
                 bytes: copy.datagram,
@@ -438,8 +448,8 @@ fn twin(settings: &Settings) -> Arc<Twin> {
     Arc::new(Twin::new(sizes).unwrap())
 }
 
-fn server(twin: Arc<Twin>) -> Server {
-    let mut server = Server::new(RelayConfig::default(), None);
+fn server(twin: Arc<Twin>, config: RelayConfig) -> Server {
+    let mut server = Server::new(config, None);
     let clock = KernelClock::default();
     server.set_offloader(Offloader::new(Box::new(twin), clock, RELAY.port()));
     server

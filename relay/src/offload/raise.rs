@@ -240,6 +240,21 @@ impl Offloader {
         self.lower_subscriber(now, endpoint, peer);
     }
 
+    /// See [`super::Offload::leave`].
+    pub fn leave(&mut self, now: Time, endpoint: &mut Endpoint, handle: Handle) {
+        let peer = PeerId(handle.0);
+        let Some(served) = self.served.get(&peer) else {
+            return;
+        };
+        let (feeds, takes) = (!served.feeds.is_empty(), !served.memberships.is_empty());
+        if !feeds {
+            self.lower_publisher(now, endpoint, peer);
+        }
+        if !takes {
+            self.lower_subscriber(now, endpoint, peer);
+        }
+    }
+
     pub(super) fn lower_publisher(&mut self, now: Time, endpoint: &mut Endpoint, peer: PeerId) {
         let publisher = self
             .served

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::access::AuthKey;
 use crate::moqt::Setup;
 
 /// What the relay may use.
@@ -33,6 +34,12 @@ pub struct RelayConfig {
     pub max_namespaces: usize,
     /// What to say to the relay above, if there is one: its path, tokens.
     pub upstream: Option<Setup>,
+    /// The key that tokens must be signed with; without one everybody may publish and subscribe.
+    pub auth_key: Option<AuthKey>,
+    /// Bytes of registered tokens kept for one peer (draft §10.3.1.3); with a key only.
+    pub token_cache_bytes: u64,
+    /// How long a peer may stay without any token that counts; with a key only.
+    pub bare_timeout: Duration,
 }
 
 impl Default for RelayConfig {
@@ -51,6 +58,9 @@ impl Default for RelayConfig {
             max_requests: 4096,
             max_namespaces: 4096,
             upstream: None,
+            auth_key: None,
+            token_cache_bytes: 16 << 10,
+            bare_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -137,6 +137,13 @@ impl Offload for Connections<'_> {
         }
     }
 
+    fn leave(&mut self, peer: PeerId) {
+        let now = self.now;
+        if let Some(offloader) = &mut self.offloader {
+            offloader.leave(now, self.endpoint, Handle(peer.0));
+        }
+    }
+
     fn begin(&mut self, track: TrackId, source: Source) {
         if let Some(offloader) = &mut self.offloader {
             offloader.begin(track, source);

@@ -3,6 +3,8 @@
 use core::time::Duration;
 use std::collections::HashMap;
 
+use quic_lite::Time;
+
 use super::config::own_setup;
 use super::peer::Task;
 use super::timers::Timer;
@@ -14,6 +16,8 @@ use crate::track::{PeerId, Scope, TrackId, Upstream};
 /// The first wait before dialing again; it doubles up to the last.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LAST_BACKOFF: Duration = Duration::from_secs(30);
+/// A connection that has lasted so long was a good one.
+const STEADY: Duration = Duration::from_secs(5);
 /// Scopes with a connection of their own to the relay above.
 const MAX_SCOPES: usize = 64;
 
@@ -29,6 +33,8 @@ struct Dial {
     ready: bool,
     backoff: Duration,
     watching: bool,
+    /// Since when it is ready.
+    since: Time,
 }
 
 /// Whether the relay above can be asked.
@@ -64,7 +70,16 @@ impl Relay {
         if let Some(configured) = &self.config.upstream {
             let mut path = configured.scope().to_vec();
             path.extend_from_slice(&scope.0);
-            setup.path = Some(if path.is_empty() { b"/".to_vec() } else { path });
+            if path.is_empty() {
+                path.push(b'/');
+            }
+            let tokens = configured.path_tokens();
+            let query: Vec<Vec<u8>> = tokens.map(|it| [b"jwt=", it].concat()).collect();
+            if !query.is_empty() {
+                path.push(b'?');
+                path.extend(query.join(&b'&'));
+            }
+            setup.path = Some(path);
             setup.authority.clone_from(&configured.authority);
             setup
                 .authorization_tokens
@@ -96,6 +111,7 @@ impl Relay {
                     ready: false,
                     backoff: FIRST_BACKOFF,
                     watching: false,
+                    since: Time::ZERO,
                 };
                 self.dials.scopes.insert(scope.clone(), dial);
                 self.dial(cx, scope);
@@ -143,8 +159,7 @@ impl Relay {
         else {
             return;
         };
-        dial.ready = true;
-        dial.backoff = FIRST_BACKOFF;
+        (dial.ready, dial.since) = (true, cx.now);
         let waiting: Vec<TrackId> = self
             .tracks
             .iter()
@@ -195,6 +210,10 @@ impl Relay {
             return;
         };
         if let Some(dial) = self.dials.scopes.get_mut(&scope) {
+            // Its SETUP may have crossed ours, which it then refuses: that is no success.
+            if dial.ready && cx.now.since(dial.since) >= STEADY {
+                dial.backoff = FIRST_BACKOFF;
+            }
             dial.peer = None;
             dial.ready = false;
             dial.watching = false;

@@ -210,6 +210,7 @@ impl Relay {
             .get(&subscription)
             .map_or(0, |it| it.alias);
         let parameters = Parameters {
+            expires: self.expires_in(cx.now, (waiting.peer, waiting.request)),
             largest_object: largest,
             ..Parameters::default()
         };

@@ -119,6 +119,13 @@ impl Registry {
             .any(|watch| watch.scope == *scope)
     }
 
+    /// The prefix of a watch.
+    pub(super) fn prefix(&self, from: From) -> Option<&Namespace> {
+        let watch = self.namespace_watches.get(&from);
+        let watch = watch.or_else(|| self.track_watches.get(&from));
+        watch.map(|watch| &watch.prefix)
+    }
+
     /// How much it holds.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

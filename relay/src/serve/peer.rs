@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use quic_lite::wire::stream_id::StreamId;
 
 use super::{Relay, Roles};
+use crate::access::Rights;
 use crate::moqt::{Namespace, varint};
 use crate::session::{RequestId, Session};
 use crate::track::{PeerId, Scope, StreamKey, SubscriptionId, TrackId};
@@ -20,6 +21,8 @@ pub(super) struct Peer {
     /// What each request is about.
     pub(super) tasks: HashMap<RequestId, Task>,
     pub(super) roles: Roles,
+    /// What it may do.
+    pub(super) rights: Rights,
     /// Its subscriptions.
     pub(super) subscriptions: HashMap<TrackId, SubscriptionId>,
     /// Its data streams.
@@ -79,6 +82,7 @@ impl Peer {
             dialed,
             tasks: HashMap::new(),
             roles: Roles::default(),
+            rights: Rights::default(),
             subscriptions: HashMap::new(),
             incoming: HashMap::new(),
             outgoing: HashMap::new(),

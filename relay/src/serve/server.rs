@@ -74,6 +74,11 @@ impl Server {
         }
     }
 
+    /// What time of day it is, in microseconds since 1970: see [`Relay::set_clock`].
+    pub fn set_clock(&mut self, now: Time, unix: u64) {
+        self.relay.set_clock(now, unix);
+    }
+
     /// Shares the work with the kernel from now on. To be called before there are connections.
     pub fn set_offloader(&mut self, offloader: Offloader) {
         self.offloader = Some(offloader);
@@ -145,6 +150,11 @@ impl Server {
         };
         let (peer, side) = (PeerId(handle.0), connection.side());
         match connection.alpn().and_then(raw::Role::from_alpn) {
+            Some(_) if self.relay.asks_for_tokens() => {
+                if let Some(connection) = endpoint.connection_mut(handle) {
+                    connection.close(now, raw::code::UNAUTHORIZED, "no tokens in this protocol");
+                }
+            }
             Some(role) => {
                 self.with_raw(now, endpoint, |raw, cx| raw.on_connected(cx, peer, role));
             }
@@ -202,7 +212,11 @@ impl Application for Server {
             }),
             Event::DatagramReceived => self.on_datagrams(now, endpoint, handle),
             Event::Closed(error) => {
-                log::debug!("{handle}: {error}");
+                let level = match self.relay.is_above(peer) {
+                    true => log::Level::Warn,
+                    false => log::Level::Debug,
+                };
+                log::log!(level, "{handle}: {error}");
                 match is_raw {
                     true => self.with_raw(now, endpoint, |raw, cx| raw.on_closed(cx, peer)),
                     false => self.with(now, endpoint, |relay, cx| relay.on_closed(cx, peer)),

@@ -25,6 +25,8 @@ pub(super) enum Timer {
     Linger(TrackId),
     /// FETCHes that wait for objects.
     Fetch(TrackId),
+    /// Rights that end.
+    Rights(PeerId),
     /// The next attempt to reach the relay above.
     Dial(Scope),
     /// The end of a graceful shutdown.

@@ -17,6 +17,9 @@ impl Relay {
         task: Option<Task>,
         parameters: Parameters,
     ) {
+        if !self.admit_update(cx, (peer, id), task.as_ref(), &parameters) {
+            return;
+        }
         let largest = match task {
             Some(Task::Subscription(subscription)) => {
                 self.update_subscription(cx, subscription, &parameters)
@@ -37,6 +40,7 @@ impl Relay {
             _ => None,
         };
         let parameters = Parameters {
+            expires: self.expires_in(cx.now, (peer, id)),
             largest_object: largest,
             ..Parameters::default()
         };

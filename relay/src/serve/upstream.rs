@@ -206,7 +206,9 @@ impl Relay {
         };
         // Draft §9.2: objects are wanted whatever the subscribers of the moment say; the next one then
         // finds the latest group here.
+        self.task(peer, request, Task::Upstream(id));
         let parameters = Parameters {
+            expires: self.expires_in(cx.now, (peer, request)),
             forward: Some(true),
             ..Parameters::default()
         };
@@ -214,7 +216,6 @@ impl Relay {
             parameters,
             properties: Properties::default(),
         });
-        self.task(peer, request, Task::Upstream(id));
         if !self.send(cx, peer, request, &ok) {
             return;
         }

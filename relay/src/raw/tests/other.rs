@@ -51,6 +51,10 @@ impl Offload for Ends {
         assert_eq!(known.map(|(of, _)| of), Some(track));
     }
 
+    fn leave(&mut self, peer: PeerId) {
+        panic!("no rights, none lost: {peer:?}");
+    }
+
     fn begin(&mut self, track: TrackId, source: Source) {
         assert_eq!(self.other().fed.get(&track), Some(&source.0));
         assert!(self.other().begun.insert(source), "begun once");

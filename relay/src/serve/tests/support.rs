@@ -126,12 +126,17 @@ impl World {
 
     /// Connects a client with this path.
     pub(super) fn connect_at(&mut self, path: &str, credit: Credit) -> PeerId {
-        let peer = PeerId(self.connected);
-        self.connected += 1;
         let setup = Setup {
             path: Some(path.into()),
             ..Setup::default()
         };
+        self.connect_with(setup, credit)
+    }
+
+    /// Connects a client that says this.
+    pub(super) fn connect_with(&mut self, setup: Setup, credit: Credit) -> PeerId {
+        let peer = PeerId(self.connected);
+        self.connected += 1;
         self.peers
             .insert(peer, Somebody::new(Side::Client, setup, credit));
         self.ends
