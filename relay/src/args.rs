@@ -5,6 +5,7 @@
 
 mod interop;
 mod serve;
+mod token;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use quic_relay::url::RelayUrl;
 use crate::error::EXIT_CODES;
 pub(crate) use interop::{Interop, InteropClient, InteropServer};
 pub(crate) use serve::{FastPath, Serve, ServeOptions};
+pub(crate) use token::{Alg, Lifetime, Token};
 
 /// Live media over QUIC: a MOQT draft-18 relay, a publisher, a subscriber, and a lab that runs them.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Publish(Publish),
     /// Receive a track and write it down as it was sent.
     Subscribe(Subscribe),
+    /// Make a token for a relay that has a key, or the key.
+    Token(Token),
     /// Run a relay, a publisher and subscribers on this machine and compare what arrived.
     Lab(Lab),
     /// Ask a running relay what it is doing: who is served by the kernel, who is not, and why.
@@ -88,6 +92,10 @@ pub(crate) struct Client {
     /// Certificates that the relay may be signed with, PEM [default: those of the system].
     #[arg(long, value_name = "FILE", conflicts_with = "tls_disable_verify")]
     pub(crate) tls_ca: Option<PathBuf>,
+    /// What the relay asks for: a token, or @FILE that holds one; others see command lines [default: ?jwt= of
+    /// the URL, if there is one].
+    #[arg(long, value_name = "TOKEN|@FILE")]
+    pub(crate) token: Option<String>,
     /// Write events and final figures to FILE (`-`: standard output), one JSON object a line.
     #[arg(long, value_name = "FILE|-")]
     pub(crate) report: Option<PathBuf>,

@@ -20,7 +20,7 @@ use quic_lite::io::{Application, Driver, SocketConfig, Waker, any_port, random_s
 use quic_lite::tls::ClientTls;
 use quic_relay::url::RelayUrl;
 
-use crate::args;
+use crate::args::{self, Protocol};
 use crate::credentials::{certificates, system_certificates};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -59,6 +59,12 @@ pub(crate) fn run<R: Role>(
     options: &args::Client,
     begin: impl FnOnce(Waker) -> Result<R>,
 ) -> Result<()> {
+    if options.protocol == Protocol::Raw && options.token.is_some() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "the raw protocol carries no tokens",
+        ));
+    }
     let tls = tls(
         options.tls_ca.as_deref(),
         options.tls_disable_verify,

@@ -1,12 +1,12 @@
-//! The wall clock (no RFC), for the one-way delay: what a publisher writes into an object and a subscriber on
-//! the same machine compares with. Everything else runs on [`quic_lite::Time`].
+//! The wall clock (no RFC): for the times in tokens, and for the one-way delay, which a publisher's objects
+//! and a subscriber on the same machine compare with. Everything else runs on [`quic_lite::Time`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Microseconds since 1970.
 #[expect(
     clippy::disallowed_methods,
-    reason = "only the wall clock is common to two processes"
+    reason = "only the wall clock is common to two processes, and to whoever signs tokens"
 )]
 pub(crate) fn unix_micros() -> u64 {
     let since = SystemTime::now()

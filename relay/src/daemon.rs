@@ -23,6 +23,7 @@ use quic_relay::track::PeerId;
 use crate::args::{PORT, Serve, ServeOptions};
 use crate::client::session::setup;
 use crate::client::{resolve, tls};
+use crate::clock::unix_micros;
 use crate::control::{Control, Request, default_path};
 use crate::credentials::Credentials;
 use crate::error::{Failure, Kind, Result};
@@ -32,6 +33,7 @@ use crate::qlog;
 use crate::report::{Event, Reporter, Served};
 use crate::status::{self, Status};
 use crate::tally::{self, Tally};
+use crate::token::read_key;
 
 /// Runs `quic-relay serve`.
 pub(crate) fn run(serve: Serve) -> Result<()> {
@@ -39,6 +41,7 @@ pub(crate) fn run(serve: Serve) -> Result<()> {
     let credentials = credentials(&options)?;
     let fingerprint = credentials.fingerprint();
     let above = above(&options)?;
+    let config = relay_config(&options)?;
     let mut reporter = Reporter::open(options.report.as_deref())?;
     let bind = options.bind.unwrap_or_else(default_address);
     let fast_path = FastPath::begin(&options, bind)?;
@@ -51,12 +54,14 @@ pub(crate) fn run(serve: Serve) -> Result<()> {
         let watched = driver.watch(control, CONTROL);
         watched.map_err(|error| Failure::new(Kind::File, format!("control socket: {error}")))?;
     }
+    tell_who_may_come(&config, &options);
     for &address in &addresses {
         log::info!("listening on {address}, certificate SHA-256 {fingerprint}");
         reporter.tell(&Event::Listening { address });
     }
     log::info!("{}", fast_path.status(0).summary());
-    let mut server = Server::new(relay_config(&options), above);
+    let mut server = Server::new(config, above);
+    server.set_clock(driver.now(), unix_micros());
     let port = addresses.first().map_or(PORT, SocketAddr::port);
     if let Some(offloader) = fast_path.offloader(&driver.clock(), port) {
         server.set_offloader(offloader);
@@ -171,6 +176,7 @@ impl Application for Daemon {
     }
 
     fn on_tick(&mut self, now: Time, endpoint: &mut Endpoint) {
+        self.server.set_clock(now, unix_micros());
         if self.interrupt.is_set() && self.leave_at.is_none() {
             log::info!("asking {} connections to leave", endpoint.len());
             self.server.shut_down(now, endpoint, FAREWELL);
@@ -193,12 +199,25 @@ impl Application for Daemon {
     }
 }
 
-fn relay_config(options: &ServeOptions) -> RelayConfig {
+fn relay_config(options: &ServeOptions) -> Result<RelayConfig> {
     let default = RelayConfig::default();
-    RelayConfig {
+    let token = options.upstream_token.as_deref();
+    let upstream = options.upstream.as_ref().map(|url| setup(url, token));
+    Ok(RelayConfig {
         cache_bytes: options.cache_bytes.unwrap_or(default.cache_bytes),
-        upstream: options.upstream.as_ref().map(setup),
+        upstream: upstream.transpose()?,
+        auth_key: options.auth_key.as_deref().map(read_key).transpose()?,
         ..default
+    })
+}
+
+fn tell_who_may_come(config: &RelayConfig, options: &ServeOptions) {
+    match (&config.auth_key, &options.auth_key) {
+        (Some(key), Some(path)) => {
+            let (alg, path) = (key.algorithm(), path.display());
+            log::info!("only with a token ({alg}, signed by the key of {path})");
+        }
+        _ => log::warn!("ANYONE who reaches this port may publish and subscribe: no --auth-key"),
     }
 }
 

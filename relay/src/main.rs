@@ -23,6 +23,7 @@ mod status;
 mod subscribe;
 mod tally;
 mod terminal;
+mod token;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,7 @@ fn run(command_line: CommandLine) -> Result<()> {
         Command::Publish(options) => publish::run(options),
         Command::Subscribe(options) => subscribe::run(options),
         Command::Serve(options) => daemon::run(options),
+        Command::Token(options) => token::run(&options),
         Command::Status(options) => status::run(&options),
         Command::FastPath(options) => status::switch(&options),
         Command::Cleanup => fast_path::clean_up(),

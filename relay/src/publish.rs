@@ -14,7 +14,7 @@ mod raw;
 use quic_lite::Time;
 use quic_lite::io::Waker;
 use quic_relay::moqt::message::{NamespaceRequest, Publish, PublishDone, Subscribe, SubscribeOk};
-use quic_relay::moqt::{DoneCode, Message, Parameters, Properties, RequestErrorCode};
+use quic_relay::moqt::{DoneCode, Message, Parameters, Properties, RequestErrorCode, ResetCode};
 use quic_relay::session::{Ended, RequestId, SessionEvent};
 
 use self::feed::{Feed, More};
@@ -233,10 +233,12 @@ impl Publisher {
         match how {
             Ended::Finished => Ok(()),
             Ended::Cancelled(code) => {
-                let what = format!(
-                    "{} wants the track no more (code {code:#x})",
-                    self.options.client.url
-                );
+                let why = match ResetCode(code) {
+                    ResetCode::EXPIRED_AUTH_TOKEN => "the token has expired",
+                    _ => "it said no more",
+                };
+                let url = &self.options.client.url;
+                let what = format!("{url} wants the track no more: {why} (code {code:#x})");
                 Err(Failure::new(Kind::Refused, what))
             }
         }

@@ -314,9 +314,13 @@ impl Subscriber {
         };
         let (status, reason) = (message.status, &message.reason);
         if !ENDS_WELL.contains(&status) {
+            let kind = match status {
+                DoneCode::UNAUTHORIZED | DoneCode::EXPIRED => Kind::Refused,
+                _ => Kind::Network,
+            };
             let code = status.0;
             let what = format!("the track ended early: {reason} ({code:#x})");
-            return Err(Failure::new(Kind::Network, what));
+            return Err(Failure::new(kind, what));
         }
         if !reason.is_empty() {
             log::warn!("the track ended: {reason}");

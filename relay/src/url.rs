@@ -93,7 +93,15 @@ impl FromStr for RelayUrl {
 
 impl fmt::Display for RelayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}{}", self.authority(), self.path)
+        write!(f, "{SCHEME}{}", self.authority())?;
+        // A token in a URL is for the relay, not for logs and error messages.
+        let mut rest = self.path.as_str();
+        while let Some(at) = rest.find(TOKEN) {
+            let (before, token) = rest.split_at(at + TOKEN.len());
+            write!(f, "{before}...")?;
+            rest = &token[token.find('&').unwrap_or(token.len())..];
+        }
+        f.write_str(rest)
     }
 }
 
@@ -156,6 +164,9 @@ fn parse_port(digits: &str) -> Result<u16, UrlError> {
 
 const SCHEME: &str = "moqt://";
 
+/// What stands before a token in a query.
+const TOKEN: &str = "jwt=";
+
 /// draft-18 §3.1.2: the port when the URI has none.
 const DEFAULT_PORT: u16 = 443;
 
@@ -207,6 +218,16 @@ mod tests {
             let url: RelayUrl = text.parse().unwrap();
             assert_eq!(url.to_string(), text);
         }
+    }
+
+    #[test]
+    fn tokens_are_not_shown() {
+        let shown = |text: &str| text.parse::<RelayUrl>().unwrap().to_string();
+        assert_eq!(shown("moqt://h:1/a?jwt=x.y.z"), "moqt://h:1/a?jwt=...");
+        assert_eq!(
+            shown("moqt://h:1?jwt=x&b=c&jwt=y"),
+            "moqt://h:1?jwt=...&b=c&jwt=..."
+        );
     }
 
     #[test]

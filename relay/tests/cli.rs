@@ -308,3 +308,53 @@ fn fast_path_without_rights_names_those_that_are_missing() {
     assert!(said.contains("cannot be had: CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN missing"));
     assert_eq!(said.lines().count(), 1, "{said}");
 }
+
+#[test]
+fn keys_and_tokens_that_make_no_sense_are_refused() {
+    let directory = Directory::new("tokens");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a valid name");
+    let cert = directory.file("cert.pem", made.cert.pem());
+    let short = directory.file("short", "secret\n");
+    let secret = directory.file("secret", "a-secret-of-thirty-two-characters");
+    let serve = [
+        "serve",
+        "--tls-generate",
+        "localhost",
+        "--bind",
+        "127.0.0.1:0",
+    ];
+    let with = |key: &str| [&serve[..], &["--auth-key", key]].concat().join(" ");
+    for (key, code, text) in [
+        (&cert, 5, "cert.pem: PEM, but no P-256 or Ed25519 key"),
+        (&short, 5, "short: a secret of fewer than 32 bytes"),
+        (&"/none".to_owned(), 3, "cannot read /none"),
+    ] {
+        let line = with(key);
+        fails(&line.split(' ').collect::<Vec<_>>(), code, &[text]);
+    }
+    let raw = directory.file("raw.toml", format!("raw = true\nauth-key = '{secret}'"));
+    fails(&["serve", "--config", &raw], 2, &["carries no tokens"]);
+
+    let token = ["token", "--key", &secret];
+    fails(&token, 2, &["allows nothing", "--publish PREFIX"]);
+    let with = |words: &[&'static str]| [&token[..], words].concat();
+    fails(
+        &with(&["--publish", "a", "--alg", "ES256"]),
+        2,
+        &["is a key for HS256", "cannot sign ES256"],
+    );
+    fails(
+        &with(&["--publish", "a", "--generate"]),
+        3,
+        &["cannot write", "File exists"],
+    );
+    let public = directory.file("public", made.signing_key.public_key_pem());
+    let words = ["token", "--key", &public, "--publish", "a"];
+    fails(&words, 5, &["public: a public key, which cannot sign"]);
+    let words = [
+        &publish("moqt://127.0.0.1:1", CLIP)[..],
+        &["--token", "@/none"],
+    ]
+    .concat();
+    fails(&words, 3, &["cannot read /none"]);
+}

@@ -1,150 +1,24 @@
 //! serve, publish and subscribe as separate processes, the way the README shows them.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+#[path = "programs/processes.rs"]
+mod processes;
+#[path = "programs/tokens.rs"]
+mod tokens;
+
+use processes::{Directory, Program, Relay, program, said, same};
+
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/media/clip.ivf");
-
-/// A running process; it is killed at the end of the test.
-struct Program {
-    child: Child,
-    events: BufReader<ChildStdout>,
-}
-
-impl Program {
-    fn start(words: &[&str]) -> Self {
-        let mut child = program(words)
-            .args(["--report", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program was built");
-        let output = child.stdout.take().expect("standard output is a pipe");
-        Self {
-            child,
-            events: BufReader::new(output),
-        }
-    }
-
-    /// Reads events until one of this name comes.
-    #[track_caller]
-    fn event(&mut self, name: &str) -> Value {
-        let mut line = String::new();
-        while self.events.read_line(&mut line).expect("events are text") > 0 {
-            let event: Value = serde_json::from_str(&line).expect("an event is JSON");
-            if event["event"] == name {
-                return event;
-            }
-            line.clear();
-        }
-        panic!("no {name}: {}", self.said());
-    }
-
-    fn said(&mut self) -> String {
-        let mut text = String::new();
-        let mut pipe = self.child.stderr.take().expect("asked for once");
-        let _ = self.child.kill();
-        pipe.read_to_string(&mut text).expect("messages are text");
-        text
-    }
-
-    #[track_caller]
-    fn ends_well(mut self) {
-        let status = self.child.wait().expect("our own child");
-        assert!(status.success(), "{status}: {}", self.said());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A relay on a free port, and its URL.
-struct Relay {
-    program: Program,
-    url: String,
-}
-
-impl Relay {
-    fn start(words: &[&str]) -> Self {
-        let serve = ["serve", "--bind", "127.0.0.1:0"];
-        let mut program = Program::start(&[&serve[..], words].concat());
-        let listening = program.event("listening");
-        let url = format!(
-            "moqt://{}",
-            listening["address"].as_str().expect("an address")
-        );
-        Self { program, url }
-    }
-
-    fn generated() -> Self {
-        Self::start(&["--tls-generate", "localhost"])
-    }
-
-    /// A client's command line: `command` first, the track and `words` behind.
-    fn client<'a>(&'a self, command: &'a str, words: &[&'a str]) -> Vec<&'a str> {
-        let names = [
-            "--namespace",
-            "live/demo",
-            "--track",
-            "video",
-            "--tls-disable-verify",
-        ];
-        [&[command, self.url.as_str()][..], &names, words].concat()
-    }
-}
-
-/// A directory that is removed at the end of the test.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("quic-relay-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("the temporary directory is writable");
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("a plain name").to_owned()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn program(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quic-relay"));
-    command.args(words).env_remove("RUST_LOG");
-    command
-}
-
-#[track_caller]
-fn same(a: impl AsRef<Path>, b: impl AsRef<Path>) {
-    let (a, b) = (
-        fs::read(a).expect("it was written"),
-        fs::read(b).expect("it was written"),
-    );
-    assert!(a == b, "{} bytes and {} bytes differ", a.len(), b.len());
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 #[test]
 fn subscriber_that_comes_first_waits_and_gets_the_whole_file() {

@@ -40,6 +40,13 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "URL")]
     #[serde(deserialize_with = "url_from_text")]
     pub(crate) upstream: Option<RelayUrl>,
+    /// What to show the upstream relay: a token, or @FILE that holds one (or ?jwt= in its URL).
+    #[arg(long, value_name = "TOKEN|@FILE", requires = "upstream")]
+    pub(crate) upstream_token: Option<String>,
+    /// Ask everybody for a token that this key has signed: PEM public key (P-256 or Ed25519), JWK, or one
+    /// line of text for HS256 [default: everybody may publish and subscribe].
+    #[arg(long, value_name = "FILE", conflicts_with = "raw")]
+    pub(crate) auth_key: Option<PathBuf>,
     /// Bytes of media to keep for late joiners, all tracks together [default: 268435456].
     #[arg(long, value_name = "N")]
     pub(crate) cache_bytes: Option<usize>,
@@ -125,6 +132,8 @@ impl ServeOptions {
             tls_key: certificate.1,
             tls_generate: certificate.2,
             upstream: self.upstream.or(file.upstream),
+            upstream_token: self.upstream_token.or(file.upstream_token),
+            auth_key: self.auth_key.or(file.auth_key),
             cache_bytes: self.cache_bytes.or(file.cache_bytes),
             raw: self.raw || file.raw,
             tls_disable_verify: self.tls_disable_verify || file.tls_disable_verify,
@@ -155,6 +164,11 @@ impl ServeOptions {
         }
         if self.tls_cert.is_some() && self.tls_generate.is_some() {
             return wrong("tls-generate makes a certificate, tls-cert names one: keep one of them");
+        }
+        if self.raw && self.auth_key.is_some() {
+            return wrong(
+                "the raw protocol carries no tokens: raw and auth-key exclude each other",
+            );
         }
         let slots = self.fast_path_slots.map_or(1, i64::from);
         if !(1..=MAX_SLOTS).contains(&slots) {
@@ -218,6 +232,9 @@ mod tests {
             (vec!["c".into()], Some(7))
         );
         let path = std::path::Path::new("relay.toml");
+        let both = options("raw = true\nauth-key = 'k'").unwrap();
+        let both = both.checked(path).unwrap_err().to_string();
+        assert!(both.contains("no tokens"), "{both}");
         let many = options("fast-path-slots = 2000").unwrap().checked(path);
         assert!(many.unwrap_err().to_string().contains("1 to 1024"));
     }

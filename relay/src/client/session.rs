@@ -8,13 +8,14 @@ use quic_lite::Time;
 use quic_lite::connection::{Connection, Event};
 use quic_lite::io::Waker;
 use quic_lite::wire::stream_id::Side;
-use quic_relay::moqt::{ALPN, CloseCode, MoqtError, Setup};
+use quic_relay::moqt::{ALPN, CloseCode, MoqtError, Setup, Token};
 use quic_relay::session::{Session, SessionConfig, SessionEvent};
 use quic_relay::url::RelayUrl;
 
 use super::{Progress, Role};
 use crate::args;
 use crate::error::{Failure, Kind, Result};
+use crate::token::read_token;
 
 /// A session and the connection under it.
 pub(crate) struct Link<'a> {
@@ -45,7 +46,8 @@ pub(crate) fn run<R: SessionRole>(
     options: &args::Client,
     begin: impl FnOnce(Waker) -> Result<R>,
 ) -> Result<()> {
-    let session = Session::new(Side::Client, setup(&options.url), SESSION);
+    let setup = setup(&options.url, options.token.as_deref())?;
+    let session = Session::new(Side::Client, setup, SESSION);
     let url = options.url.clone();
     super::run(options, |waker| {
         Ok(WithSession {
@@ -99,7 +101,9 @@ impl<R: SessionRole> Role for WithSession<R> {
     fn explain(code: u64) -> (Kind, String) {
         let code = CloseCode(code);
         let kind = match code {
-            CloseCode::UNAUTHORIZED => Kind::Refused,
+            CloseCode::UNAUTHORIZED
+            | CloseCode::MALFORMED_AUTH_TOKEN
+            | CloseCode::EXPIRED_AUTH_TOKEN => Kind::Refused,
             _ => Kind::Network,
         };
         (kind, code.to_string())
@@ -146,14 +150,20 @@ impl<R: SessionRole> WithSession<R> {
     }
 }
 
-/// draft-18 §10.3.1: over raw QUIC the client says in SETUP which URI it wants.
-pub(crate) fn setup(url: &RelayUrl) -> Setup {
-    Setup {
+/// draft-18 §10.3.1: over raw QUIC the client says in SETUP which URI it wants, and shows its token.
+pub(crate) fn setup(url: &RelayUrl, token: Option<&str>) -> Result<Setup> {
+    let token = token.map(read_token).transpose()?;
+    let value = |token: String| Token::UseValue {
+        kind: 0,
+        value: token.into_bytes(),
+    };
+    Ok(Setup {
         path: (!url.path().is_empty()).then(|| url.path().into()),
+        authorization_tokens: token.map(value).into_iter().collect(),
         authority: Some(url.authority().into()),
         implementation: Some(concat!("quic-relay ", env!("CARGO_PKG_VERSION")).into()),
         ..Setup::default()
-    }
+    })
 }
 
 fn broken(url: &RelayUrl, error: &MoqtError) -> Failure {

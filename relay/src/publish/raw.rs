@@ -85,7 +85,7 @@ impl Role for Publisher {
 /// A code of the raw protocol in words.
 pub(crate) fn explain(code: u64) -> (Kind, String) {
     let kind = match code {
-        quic_relay::raw::code::TOO_MANY => Kind::Refused,
+        quic_relay::raw::code::TOO_MANY | quic_relay::raw::code::UNAUTHORIZED => Kind::Refused,
         _ => Kind::Network,
     };
     (kind, format!("code {code:#x}"))
