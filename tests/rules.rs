@@ -276,6 +276,15 @@ fn check_rows(rows: Vec<Vec<&str>>) {
     none(&complaints);
 }
 
+#[test]
+fn threat_model_names_tests_that_exist() {
+    let text = read("doc/threat-model.md");
+    let rows = table(&text, "attack on it");
+    assert!(rows.len() > 5, "the table was not found");
+    let spans = rows.iter().flat_map(|row| code_spans(row[2]));
+    none(&spans.filter_map(missing_test).collect::<Vec<_>>());
+}
+
 /// Why `file::test` is not a test.
 fn missing_test(test: &str) -> Option<String> {
     let Some((path, name)) = test.split_once("::") else {
