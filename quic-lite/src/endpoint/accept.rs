@@ -107,12 +107,12 @@ impl Endpoint {
         let address = match self.check_token(token, path.remote, header.destination_cid, now) {
             Ok(address) => address,
             Err(code) => {
-                self.refuse(now, path, &bare, code);
+                self.refuse(arrival, &bare, code);
                 return None;
             }
         };
         if self.slots.len() >= self.config.max_connections {
-            self.refuse(now, path, &bare, TransportErrorCode::CONNECTION_REFUSED);
+            self.refuse(arrival, &bare, TransportErrorCode::CONNECTION_REFUSED);
             return None;
         }
         let must_retry = self.config.retry || self.half_open.total() >= self.config.retry_above;
@@ -169,15 +169,13 @@ impl Endpoint {
         self.reply(path, stateless::retry(client, cid, &token));
     }
 
-    fn refuse(
-        &mut self,
-        now: Time,
-        path: FourTuple,
-        client: &LongHeader<'_>,
-        code: TransportErrorCode,
-    ) {
-        if self.replies.allows(Kind::Close, now) {
-            self.reply(path, stateless::close(client, code));
+    /// Tells a client that it need not try again.
+    fn refuse(&mut self, arrival: &Arrival<'_>, client: &LongHeader<'_>, code: TransportErrorCode) {
+        // RFC 9000 §8.1.2: only what is valid otherwise. Damage on the way must not end a client's attempt.
+        let answer = self.replies.allows(Kind::Close, arrival.now)
+            && stateless::is_genuine(arrival.datagram);
+        if answer {
+            self.reply(arrival.path, stateless::close(client, code));
         }
     }
 

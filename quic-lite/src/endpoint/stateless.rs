@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use crate::Time;
 use crate::connection::{FourTuple, Transmit};
 use crate::error::TransportErrorCode;
-use crate::protection::{self, Keys, retry};
+use crate::protection::{self, Keys, ProtectedPacket, retry};
 use crate::rng::Rng;
 use crate::wire::connection_id::ConnectionId;
 use crate::wire::frame::Frame;
 use crate::wire::frame::close::{CloseError, ConnectionClose};
-use crate::wire::header::{LongHeader, LongType, Retry, VERSION_1, VersionNegotiation};
+use crate::wire::header::{Header, LongHeader, LongType, Retry, VERSION_1, VersionNegotiation};
 use crate::wire::packet_number::PacketNumber;
 use crate::wire::stream_id::Side;
 use crate::wire::writer::{Full, Writer};
@@ -118,6 +118,30 @@ pub(super) fn retry(
     Some(packet)
 }
 
+/// Whether a datagram begins with a client's Initial that opens.
+pub(super) fn is_genuine(datagram: &[u8]) -> bool {
+    let opened = || {
+        let (_, header) = Header::parse(datagram, 0).ok()?;
+        let Header::Long {
+            header,
+            pn_offset,
+            length,
+        } = header
+        else {
+            return None;
+        };
+        let mut bytes = datagram.get(..pn_offset.checked_add(length)?)?.to_vec();
+        let keys = Keys::initial(&header.destination_cid, Side::Server).remote;
+        let packet = ProtectedPacket {
+            bytes: &mut bytes,
+            pn_offset,
+        };
+        let packet = packet.unprotect(&keys.header).ok()?;
+        packet.open(&keys.packet, None).ok().map(|_| ())
+    };
+    opened().is_some()
+}
+
 /// Ends a handshake before there is a connection.
 pub(super) fn close(client: &LongHeader<'_>, code: TransportErrorCode) -> Option<Vec<u8>> {
     let keys = Keys::initial(&client.destination_cid, Side::Server).local;
@@ -180,9 +204,7 @@ const SPREAD: u64 = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protection::ProtectedPacket;
     use crate::wire::frame::frames;
-    use crate::wire::header::Header;
 
     fn client() -> LongHeader<'static> {
         LongHeader {
