@@ -20,6 +20,8 @@ mod media;
 mod raw;
 #[path = "offload/settings.rs"]
 mod settings;
+#[path = "offload/soak.rs"]
+mod soak;
 #[path = "offload/variants.rs"]
 mod variants;
 #[path = "offload/wire.rs"]
