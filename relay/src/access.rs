@@ -1,8 +1,8 @@
 //! Who may publish and subscribe what: tokens (JWT, RFC 7519) in SETUP, in requests or in the URL.
 //! MOQT draft §9.1, §9.3, §10.2.2.
 //!
-//! An [`Access`] knows the key and the time of day and turns a token into a [`Grant`]; a peer's
-//! [`Rights`] are the grants it has shown: those of SETUP and the URL count for all of the session, that
+//! An `Access` knows the key and the time of day and turns a token into a [`Grant`]; a peer's
+//! `Rights` are the grants it has shown: those of SETUP and the URL count for all of the session, that
 //! of a request for this request. The one place where a request is let through or refused, and where
 //! rights end, is `serve::admission`.
 //!
