@@ -109,10 +109,10 @@ fn link(rng: &mut Rng) -> LinkConfig {
         link.mark_above = Some(rng.below(20) as usize);
     }
     if chance(rng, 15) {
-        link.outages = Some(Outages {
-            on: Duration::from_millis(1000 + rng.below(5000)),
-            off: Duration::from_millis(rng.below(2000)),
-        });
+        // Down for less than up: a handshake's probes, ever rarer, would all fall into the dark at times.
+        let on = Duration::from_millis(1000 + rng.below(5000));
+        let off = Duration::from_millis(rng.below(2000)).min(on / 3);
+        link.outages = Some(Outages { on, off });
     }
     link
 }
