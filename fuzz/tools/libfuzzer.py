@@ -17,8 +17,8 @@ TIMEOUT_SECONDS = 25
 RSS_LIMIT_MB = 2048
 PULSE = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+)(?: corp: (\d+))?", re.M)
 FINAL = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.M)
-# What libFuzzer returns when it was told to stop: its figures are as good as any.
-INTERRUPTED = 72
+# What a run returns when it was told to stop, or was ended because it would not: its figures are as good as any.
+INTERRUPTED = (72, -signal.SIGKILL)
 stopping = False
 processes = set()
 
@@ -125,9 +125,10 @@ def fuzz(crate, target, corpus, seconds, nice=0):
             f"-rss_limit_mb={RSS_LIMIT_MB}", "-print_final_stats=1", "-report_slow_units=3600",
             f"-artifact_prefix={artifacts}/", *crate.dictionary(target),
         ]
-        run = execute(command, nice=nice, limit=seconds + 120)
+        # On a busy machine it may take long until the corpus is read.
+        run = execute(command, nice=nice, limit=seconds + 300)
         run.artifacts = [file.read_bytes() for file in sorted(Path(artifacts).iterdir())]
-    if run.exit_code not in (0, INTERRUPTED) and not run.artifacts:
+    if run.exit_code not in (0, *INTERRUPTED) and not run.artifacts:
         # It did not get as far as an input: that is no finding, but nothing to pass over either.
         raise SystemExit(f"campaign: {target} could not be run:\n{run.log[-2000:]}")
     return run
