@@ -7,6 +7,7 @@ use integration::for_each_seed;
 use quic_lite::wire::stream_id::StreamId;
 use quic_relay::access::{AuthKey, Claims};
 use quic_relay::offload::{Forwarding, Reason};
+use quic_relay::raw;
 use quic_relay::serve::RelayConfig;
 use quic_relay::track::PeerId;
 
@@ -175,4 +176,15 @@ fn who_has_no_token_is_unknown_to_the_kernel() {
         assert_eq!(came(&world, stranger), (0, 0));
         assert_eq!(forwarding(&mut world, stranger).slot, None);
     });
+}
+
+#[test]
+fn the_raw_protocol_has_no_place_for_a_token() {
+    for alpn in [raw::PUBLISHER, raw::SUBSCRIBER] {
+        let mut world = guarded(1);
+        let place = world.begin_to_join(Part::Raw(alpn));
+        world.run(Duration::from_millis(200));
+        let why = world.clients[place].closed.clone().unwrap_or_default();
+        assert!(why.contains("no tokens in this protocol"), "{why}");
+    }
 }

@@ -55,7 +55,11 @@ impl Relay {
             return;
         }
         let mut tokens = token_values(&setup.authorization_tokens);
-        tokens.extend(setup.path_tokens());
+        for token in setup.path_tokens() {
+            if !tokens.contains(&token) {
+                tokens.push(token);
+            }
+        }
         let checked = match (self.access.unix(cx.now), self.peers.get_mut(&peer)) {
             (Some(unix), Some(entry)) => entry.rights.check(&self.access, unix, &tokens),
             _ => Err(Denied::Missing),

@@ -177,7 +177,13 @@ fn tokens_come_in_setup_in_the_path_and_in_requests() {
     let in_setup = with_token(&mut world, everything());
     let path = format!("/?a=b&jwt={}", String::from_utf8(everything()).unwrap());
     let in_path = world.connect_at(&path, Credit::default());
-    for peer in [in_setup, in_path] {
+    let both = Setup {
+        path: Some(path.into()),
+        authorization_tokens: vec![by_value(everything())],
+        ..Setup::default()
+    };
+    let in_both = world.connect_with(both, Credit::default());
+    for peer in [in_setup, in_path, in_both] {
         let id = ask(&mut world, peer, publish(Parameters::default()));
         let Message::RequestOk(ok) = world.at(peer).message(id) else {
             panic!("not accepted");
