@@ -1,6 +1,7 @@
 //! A relay with a key, and clients with and without tokens. RFC 7519.
 
 use std::fs;
+use std::io::Write;
 use std::process::Output;
 
 use super::CLIP;
@@ -35,6 +36,23 @@ fn subscribe(relay: &Relay, words: &[&str]) -> Output {
     output.expect("the program was built")
 }
 
+/// A publisher that waits for its subscriber.
+fn held(relay: &Relay, words: &[&str]) -> Program {
+    let words = [&["--rate", "max", "--hold", CLIP], words].concat();
+    let mut publisher = Program::start(&relay.client("publish", &words));
+    publisher.event("ready");
+    publisher
+}
+
+/// Once the subscriber is there the publisher sends; both end well.
+fn go(mut publisher: Program, mut subscriber: Program) {
+    subscriber.event("subscribed");
+    let input = publisher.child.stdin.as_mut();
+    writeln!(input.expect("a pipe"), "go").expect("the publisher reads");
+    publisher.ends_well();
+    subscriber.ends_well();
+}
+
 #[test]
 fn who_has_a_token_comes_in_and_nobody_else() {
     for alg in ["HS256", "ES256", "EdDSA"] {
@@ -55,15 +73,12 @@ fn who_has_a_token_comes_in_and_nobody_else() {
         }
 
         let out = directory.path("out.ivf");
-        let url = format!("{}/?jwt={get}", relay.url);
-        let open = std::mem::replace(&mut relay.url, url);
-        let mut subscriber = Program::start(&relay.client("subscribe", &["--output", &out]));
-        relay.url = open;
         let from_file = format!("@{file}");
-        let words = ["--rate", "max", "--token", &from_file, CLIP];
-        Program::start(&relay.client("publish", &words)).ends_well();
-        subscriber.event("subscribed");
-        subscriber.ends_well();
+        let publisher = held(&relay, &["--token", &from_file]);
+        let open = relay.url.clone();
+        relay.url = format!("{open}/?jwt={get}");
+        let subscriber = Program::start(&relay.client("subscribe", &["--output", &out]));
+        go(publisher, subscriber);
         same(out, CLIP);
 
         let log = relay.program.said();
@@ -163,10 +178,9 @@ fn a_chained_relay_shows_its_token() {
     let below = start(&["--upstream-token", &format!("@{get}")]);
     let stranger = start(&[]);
     let out = directory.path("out.ivf");
+    let publisher = held(&above, &["--token", &put]);
     let subscriber = Program::start(&below.client("subscribe", &["--output", &out]));
-    let publish = ["--rate", "max", "--token", &put, CLIP];
-    Program::start(&above.client("publish", &publish)).ends_well();
-    subscriber.ends_well();
+    go(publisher, subscriber);
     same(out, CLIP);
     let output = subscribe(&stranger, &[]);
     assert_eq!(output.status.code(), Some(7), "{}", said(&output));
