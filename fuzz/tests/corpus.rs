@@ -105,5 +105,21 @@ fn every_target_has_a_binary_and_every_binary_is_a_target() {
     assert_eq!(binaries.collect::<BTreeSet<_>>(), named);
 }
 
+#[test]
+fn every_dictionary_is_a_targets_and_libfuzzer_can_read_it() {
+    for entry in std::fs::read_dir(corpus().join("../dictionaries")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(TARGETS.iter().any(|it| it.name == name), "{name}");
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            let quotes = line.matches('"').count();
+            assert!(
+                line.starts_with('#') || quotes == 2 && line.ends_with('"'),
+                "{name}: {line}"
+            );
+        }
+    }
+}
+
 /// Values that a byte is changed to.
 const VALUES: usize = 11;

@@ -39,6 +39,7 @@ pub(super) fn play(data: &[u8]) -> Vec<Event> {
         clients[0].destination = cid(&mut script);
         clients[0].source = cid(&mut script);
         clients[0].first = clients[0].destination;
+        clients[0].keys_from = clients[0].destination;
     }
     let mut stage = Stage {
         subject: Subject::new(server, server_address(), held, MAX_HELD),
@@ -68,6 +69,10 @@ struct Client {
     first: ConnectionId,
     /// The one that it sends to.
     destination: ConnectionId,
+    /// What its Initial keys come from: the first, or that of a Retry.
+    keys_from: ConnectionId,
+    /// All that keys ever came from or that it sent to: the server's come from one of them.
+    destinations: Vec<ConnectionId>,
     source: ConnectionId,
     /// What the server calls itself.
     server: Option<ConnectionId>,
@@ -83,6 +88,8 @@ impl Client {
             address: client_address(place),
             first,
             destination: first,
+            keys_from: first,
+            destinations: Vec::new(),
             source: ConnectionId::new(&[0x51 + place; 5]).expect("short enough"),
             server: None,
             token: Vec::new(),
@@ -146,6 +153,9 @@ impl Stage {
         if kind & 1 == 1 {
             client.destination = client.server.unwrap_or(client.first);
         }
+        if !client.destinations.contains(&client.destination) {
+            client.destinations.push(client.destination);
+        }
         let token = if kind & 2 == 2 {
             client.token.clone()
         } else {
@@ -155,10 +165,7 @@ impl Stage {
             // RFC 9000 §8.1.2: it came to this address before.
             self.accounts.validated(client.address);
         }
-        let keys = match client.token.is_empty() {
-            true => Keys::initial(&client.first, Side::Client).local,
-            false => Keys::initial(&client.destination, Side::Client).local,
-        };
+        let keys = Keys::initial(&client.keys_from, Side::Client).local;
         let header = LongHeader {
             long_type: LongType::Initial { token: &token },
             destination_cid: client.destination,
@@ -260,8 +267,8 @@ impl Stage {
         let client = self.clients.iter_mut().find(|client| client.source == to);
         let client = client.expect("it is for a client");
         let bytes = &datagram[packet.range.clone()];
-        let cids = [client.first, client.destination];
-        let opened = cids.iter().find_map(|cid| {
+        let cids = client.destinations.iter().chain([&client.first]);
+        let opened = cids.rev().find_map(|cid| {
             let keys = Keys::initial(cid, Side::Client).remote;
             open(bytes, packet.pn_offset, &keys, None)
         });
@@ -281,6 +288,7 @@ impl Stage {
             if let Some(client) = self.clients.iter_mut().find(|client| client.source == to) {
                 client.token = retry.retry_token.to_vec();
                 client.destination = retry.source_cid;
+                client.keys_from = retry.source_cid;
                 client.server = Some(retry.source_cid);
             }
         }
