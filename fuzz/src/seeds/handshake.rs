@@ -25,6 +25,16 @@ pub fn seeds() -> Vec<Seed> {
         seed("initial_server", "real_client", for_server(&real, 0, &[])),
         seed("initial_client", "real_server", for_client(&real)),
         seed("initial_server", "real_client_after_retry", retried(&real)),
+        seed(
+            "initial_server",
+            "retry_again_for_one_that_has_a_connection",
+            [
+                retried(&real),
+                step(0, 0, &real.from_client[0].1),
+                hex("05 0fff"),
+            ]
+            .concat(),
+        ),
         seed("initial_server", "rfc9001_a2", rfc_client()),
         seed("initial_client", "rfc9001_a3", rfc_server(&real)),
     ];

@@ -202,6 +202,10 @@ const RECOVERY: &[(&str, &str)] = &[
         "path_changes",
         "01 20 0104b0 2e 20 0104b0 25 00 00 00 04 29",
     ),
+    (
+        "path_changes_while_a_loss_timer_runs",
+        "01 20 0104b0 20 0104b0 25 00 00 00 00 2e 29 29",
+    ),
     ("mtu_probe", "01 3d 01 2f 25 00 00 00 00 2f 28 80989680 29"),
     (
         "ecn_counts",
