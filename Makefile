@@ -65,14 +65,15 @@ check:
 	cargo check --locked -p quic-lite --no-default-features
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
-## each fuzz target for SECONDS, JOBS at once; first the faults that were planted for the campaign to find
+## each fuzz target for SECONDS, JOBS at once, with SEED (0: another each time); first the faults that were planted for the campaign to find
 SECONDS ?= 20
+SEED ?= 0
 JOBS ?= $(shell nproc)
 fuzz:
 	@.ci/setup fuzz
 	fuzz/tests/planted/check.py
-	fuzz/campaign smoke --seconds $(SECONDS) --jobs $(JOBS)
-	fuzz/campaign --fuzz-dir fuzz/differential smoke --seconds $(SECONDS) --jobs $(JOBS)
+	fuzz/campaign smoke --seconds $(SECONDS) --jobs $(JOBS) --seed $(SEED)
+	fuzz/campaign --fuzz-dir fuzz/differential smoke --seconds $(SECONDS) --jobs $(JOBS) --seed $(SEED)
 
 clean:
 	cargo clean

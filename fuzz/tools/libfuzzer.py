@@ -116,13 +116,13 @@ def figures(log):
     return executed, edges, features
 
 
-def fuzz(crate, target, corpus, seconds, nice=0):
+def fuzz(crate, target, corpus, seconds, nice=0, seed=0):
     """One run: starts from `corpus` and what is committed, puts what is new into `corpus`."""
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{target}-") as artifacts:
         command = [
             crate.binary(target), corpus, *committed(crate, target),
             f"-max_total_time={max(1, int(seconds))}", f"-timeout={TIMEOUT_SECONDS}",
-            f"-rss_limit_mb={RSS_LIMIT_MB}", "-print_final_stats=1", "-report_slow_units=3600",
+            f"-rss_limit_mb={RSS_LIMIT_MB}", "-print_final_stats=1", "-report_slow_units=3600", f"-seed={seed}",
             f"-artifact_prefix={artifacts}/", *crate.dictionary(target),
         ]
         # On a busy machine it may take long until the corpus is read.
