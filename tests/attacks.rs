@@ -24,6 +24,8 @@ mod hash;
 mod ids;
 #[path = "attacks/kernel.rs"]
 mod kernel;
+#[path = "attacks/limits.rs"]
+mod limits;
 #[path = "attacks/moving.rs"]
 mod moving;
 #[path = "attacks/net.rs"]

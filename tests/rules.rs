@@ -253,6 +253,35 @@ fn attacks_name_code_and_tests_that_exist() {
     check_rows(rows);
 }
 
+/// Every limit has its row, with the value of the code and a test that crosses it.
+#[test]
+fn limits_have_their_values_and_tests() {
+    let source = read("quic-lite/src/limits.rs");
+    let limits: BTreeSet<(&str, &str)> = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.strip_suffix(';'))
+        .filter_map(|limit| limit.split_once(" = "))
+        .filter_map(|(name, value)| Some((name.split_once(':')?.0, value)))
+        .collect();
+    assert!(limits.len() > 50, "the limits were not found");
+    let page = read("doc/limits.md");
+    let rows = table(&page, "limit");
+    let told: BTreeSet<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row[0].trim_matches('`'), row[1].trim_matches('`')))
+        .collect();
+    let mut complaints: Vec<String> = limits
+        .symmetric_difference(&told)
+        .map(|(name, value)| format!("{name} = {value}: not alike in code and table"))
+        .collect();
+    for row in rows {
+        let tests = code_spans(row[2]);
+        complaints.extend(tests.is_empty().then(|| format!("{}: no test", row[0])));
+        complaints.extend(tests.into_iter().filter_map(missing_test));
+    }
+    none(&complaints);
+}
+
 /// Rows of four cells: what, in words, the code, the tests.
 fn check_rows(rows: Vec<Vec<&str>>) {
     let mut complaints = Vec::new();

@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use crate::limits;
 use crate::recovery::{Congestion, RecoveryConfig};
 use crate::stream::StreamConfig;
 use crate::wire::stream_id::StreamId;
@@ -80,20 +81,20 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_idle_timeout: Duration::from_secs(30),
-            handshake_timeout: Duration::from_secs(10),
+            max_idle_timeout: limits::IDLE_TIMEOUT,
+            handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             keep_alive: None,
-            initial_stream_window: 64 << 10,
-            max_stream_window: 6 << 20,
-            initial_connection_window: 256 << 10,
-            max_connection_window: 15 << 20,
-            max_bidi_streams: 128,
-            max_uni_streams: 1024,
-            send_buffer: 256 << 10,
-            max_datagram_frame_size: 65_535,
-            datagram_send_bytes: 256 << 10,
-            datagram_receive_bytes: 256 << 10,
-            max_queued_datagrams: 1024,
+            initial_stream_window: limits::INITIAL_STREAM_WINDOW,
+            max_stream_window: limits::STREAM_WINDOW,
+            initial_connection_window: limits::INITIAL_CONNECTION_WINDOW,
+            max_connection_window: limits::CONNECTION_WINDOW,
+            max_bidi_streams: limits::BIDI_STREAMS,
+            max_uni_streams: limits::UNI_STREAMS,
+            send_buffer: limits::SEND_BUFFER,
+            max_datagram_frame_size: limits::DATAGRAM_FRAME,
+            datagram_send_bytes: limits::DATAGRAM_BYTES,
+            datagram_receive_bytes: limits::DATAGRAM_BYTES,
+            max_queued_datagrams: limits::QUEUED_DATAGRAMS,
             congestion: Congestion::Cubic,
             initial_rtt: Duration::from_millis(333),
             mtu_discovery: true,
@@ -102,7 +103,7 @@ impl Default for Config {
             ecn: true,
             max_ack_delay: Duration::from_millis(25),
             min_ack_delay: None,
-            active_connection_id_limit: 4,
+            active_connection_id_limit: limits::CONNECTION_IDS,
             key_update_interval: u64::MAX,
             confidentiality_limit: u64::MAX,
             integrity_limit: u64::MAX,

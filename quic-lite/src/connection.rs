@@ -10,6 +10,7 @@
 //! | `path`, `migration`, `ids` | addresses and connection IDs | 9000 §5.1, §8, §9 |
 //! | `state`, `ending`, `close`, `timeout`, `timers` | time and the end | 9000 §10 |
 //! | `application`, `raw`, `event`, `datagrams` | what the owner sees | 9221 |
+//! | `usage` | how full it is | none |
 //! | `sharing` | another sender of its packets | none |
 //! | `observing` | what an observer is told | none |
 //!
@@ -67,6 +68,7 @@ mod tests;
 mod timeout;
 mod timers;
 mod transmit;
+mod usage;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -92,6 +94,7 @@ pub use event::Event;
 pub use path::{Ecn, FourTuple, Transmit};
 pub use raw::{RawKeys, Stats};
 pub use state::State;
+pub use usage::Usage;
 
 use close::Close;
 use control::Control;

@@ -35,6 +35,7 @@ use quinn_udp::EcnCodepoint;
 use crate::Time;
 use crate::connection::{Event, FourTuple, Transmit};
 use crate::endpoint::{Endpoint, Handle};
+use crate::limits;
 
 pub use calls::SystemCalls;
 use clock::Alarm;
@@ -244,8 +245,8 @@ impl Driver {
 
     /// Reads from all sockets in turn until they are empty or the budget is spent.
     fn receive(&mut self) {
-        let mut budget = RECEIVE_BUDGET;
-        let end = self.clock.now() + RECEIVE_TIME;
+        let mut budget = limits::RECEIVE_BUDGET;
+        let end = self.clock.now() + limits::RECEIVE_TIME;
         let mut turns = (0..self.sockets.len()).cycle();
         while self.sockets.iter().any(|socket| socket.readable) {
             let now = self.clock.now();
@@ -393,9 +394,5 @@ const WAKER: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
 /// Tokens from here on belong to the application; below are the sockets.
 const WATCHED: usize = 1 << 16;
-/// Datagrams read before the timers and the senders get their turn.
-const RECEIVE_BUDGET: usize = 1024;
-/// And the time spent on them.
-const RECEIVE_TIME: Duration = Duration::from_millis(4);
 /// Batches sent before the sockets are read again.
 const SEND_BUDGET: usize = 16;

@@ -23,6 +23,8 @@ pub mod endpoint;
 #[cfg(feature = "io")]
 pub mod io;
 #[cfg(feature = "std")]
+pub mod limits;
+#[cfg(feature = "std")]
 pub mod observer;
 #[cfg(feature = "std")]
 mod other_sender;

@@ -47,6 +47,7 @@ pub use rtt::Rtt;
 pub use sent::SentPacket;
 pub use sent_frame::SentFrame;
 
+use crate::limits;
 use crate::time::Time;
 use crate::wire::packet_number::PacketNumber;
 use crate::wire::stream_id::Side;
@@ -183,13 +184,14 @@ impl Recovery {
     /// sent now. A peer that acknowledges nothing gets only a few of them beyond the window: each is
     /// remembered until its fate is known.
     pub fn may_exceed_window(&self) -> bool {
-        self.beyond < MAX_BEYOND || self.window_left() >= u64::from(mtu::BASE_SIZE)
+        self.beyond < limits::PACKETS_BEYOND_WINDOW
+            || self.window_left() >= u64::from(mtu::BASE_SIZE)
     }
 
     /// Whether the peer has moved often without having acknowledged anything. What was sent on each path
     /// is remembered, and each path has a new window: such a peer is not followed any further.
     pub fn has_moved_in_vain(&self) -> bool {
-        self.moves >= MAX_MOVES
+        self.moves >= limits::MOVES_WITHOUT_ACK
     }
 
     /// When a packet of `size` bytes may leave; `None`: now. Ask only when there is one to send.
@@ -421,9 +423,3 @@ impl Default for RecoveryConfig {
         }
     }
 }
-
-/// Packets beyond the window that a peer gets without acknowledging any: more are a flood of PATH_CHALLENGE
-/// frames, or acknowledgements that it lets us make and does not acknowledge itself.
-const MAX_BEYOND: u32 = 16;
-/// Changes of path that are followed without an acknowledgement: each takes a window of its own.
-const MAX_MOVES: u32 = 8;

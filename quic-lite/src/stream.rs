@@ -18,6 +18,7 @@
 
 mod application;
 mod assembly;
+mod audit;
 mod chunk;
 mod flow;
 mod limits;

@@ -21,6 +21,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::limits;
 use crate::time::Time;
 use crate::wire::connection_id::ConnectionId;
 
@@ -70,7 +71,7 @@ impl TokenKey {
         Self(XChaCha20Poly1305::new(&random.into()))
     }
 
-    /// The token of a Retry packet to `remote`, good for [`RETRY_LIFETIME`].
+    /// The token of a Retry packet to `remote`, good for [`limits::RETRY_LIFETIME`].
     pub fn seal_retry(
         &self,
         remote: SocketAddr,
@@ -79,15 +80,15 @@ impl TokenKey {
         now: Time,
         random: [u8; NONCE_LEN],
     ) -> Vec<u8> {
-        let mut body = expiry(now, RETRY_LIFETIME);
+        let mut body = expiry(now, limits::RETRY_LIFETIME);
         put_cid(&mut body, original_dcid);
         put_cid(&mut body, retry_scid);
         self.seal(RETRY, body, remote, random)
     }
 
-    /// The token of a NEW_TOKEN frame to `remote`, good for [`NEW_TOKEN_LIFETIME`] from any of its ports.
+    /// The token of a NEW_TOKEN frame to `remote`, good for [`limits::NEW_TOKEN_LIFETIME`] from any of its ports.
     pub fn seal_new_token(&self, remote: IpAddr, now: Time, random: [u8; NONCE_LEN]) -> Vec<u8> {
-        let body = expiry(now, NEW_TOKEN_LIFETIME);
+        let body = expiry(now, limits::NEW_TOKEN_LIFETIME);
         self.seal(NEW_TOKEN, body, SocketAddr::new(remote, 0), random)
     }
 
@@ -209,10 +210,6 @@ fn parse_cid(body: &[u8]) -> Option<(ConnectionId, &[u8])> {
     Some((ConnectionId::new(cid)?, body))
 }
 
-/// How long a Retry token is good: a round trip with time for losses.
-pub const RETRY_LIFETIME: Duration = Duration::from_secs(15);
-/// How long a NEW_TOKEN token is good: long enough for the next visit.
-pub const NEW_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Random bytes per token: so many that they may be drawn blindly for as long as a key lives.
 pub const NONCE_LEN: usize = 24;
 

@@ -3,6 +3,7 @@
 use integration::{Acks, Duel, Setup};
 use quic_lite::connection::{Connection, Grant, OtherPacket, OtherSender, Outstanding};
 use quic_lite::error::TransportErrorCode;
+use quic_lite::limits;
 use quic_lite::protection::CipherSuite;
 use quic_lite::range_set::RangeSet;
 use quic_lite::wire::frame::Frame;
@@ -180,6 +181,23 @@ fn row_06_frames_full_of_ranges_are_walked_once_and_leave_nothing() {
     }
     assert!(duel.is_established(), "{:?}", duel.error());
     assert!(duel.heap.held() - before < 4 << 10);
+}
+
+/// What was acknowledged before another sender told of it is held in a few ranges: the newest.
+#[test]
+fn row_06_ranges_that_are_held_for_another_sender_are_few() {
+    let mut duel = far();
+    share(&mut duel, FAR, FAR + 2000);
+    for half in [0, 1000] {
+        let every_second = (0..500).map(|n| FAR + half + 2 * n..FAR + half + 2 * n + 1);
+        duel.ack(PacketType::OneRtt, &every_second.collect());
+    }
+    let connection = duel.connection().expect("it is established");
+    let held = connection.usage().find(|usage| usage.what == "ranges held");
+    assert_eq!(
+        held.map(|held| held.used),
+        Some(limits::HELD_ACK_RANGES as u64)
+    );
 }
 
 /// A peer that sends for ever and acknowledges nothing (OpenSSL, CVE-2026-63075).

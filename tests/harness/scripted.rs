@@ -335,7 +335,8 @@ impl ScriptedPeer {
         seen.number = number;
         seen.payload = payload;
         let space = &mut self.spaces[index(packet.packet_type)];
-        space.received.insert(number..number + 1);
+        let is_new = space.received.insert(number..number + 1);
+        assert!(is_new, "an endpoint used number {number} twice");
         let elicits = seen.frames().any(|frame| frame.is_ack_eliciting());
         self.spaces[index(packet.packet_type)].owes_ack |= elicits;
         for frame in seen.frames() {
@@ -471,8 +472,8 @@ const fn level(packet_type: PacketType) -> Level {
     }
 }
 
-/// Bytes of the longest packet.
-const MAX_PACKET: usize = 1452;
+/// Bytes of the longest packet: more than an endpoint asks for.
+const MAX_PACKET: usize = 4096;
 /// Bytes of its packet numbers.
 const PN_LEN: usize = 4;
 /// CRYPTO bytes in a packet of its handshake.

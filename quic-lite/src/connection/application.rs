@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::error::{ConnectionError, TransportError, TransportErrorCode};
+use crate::limits;
 use crate::observer::Observed;
 use crate::protection::TAG_LEN;
 use crate::recovery::SpaceId;
@@ -198,7 +199,7 @@ impl Connection {
     /// A server gives the client a token for its next connection (RFC 9000 §8.1.3). One too long for a
     /// packet is not sent.
     pub fn send_new_token(&mut self, token: Vec<u8>) {
-        if !token.is_empty() && token.len() <= MAX_TOKEN {
+        if !token.is_empty() && token.len() <= limits::NEW_TOKEN {
             self.control.new_token = Some(token.into_boxed_slice());
             self.control.send_new_token = true;
         }
@@ -231,5 +232,3 @@ impl Connection {
 const DATAGRAM_HEADER: usize = 1 + 2;
 /// RFC 9000 §17.1.
 const MAX_PN_LEN: usize = 4;
-/// A token must fit into a packet beside other things.
-const MAX_TOKEN: usize = 512;

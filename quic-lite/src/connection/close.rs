@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use crate::error::{ConnectionError, TransportErrorCode};
+use crate::limits;
 use crate::recovery::SpaceId;
 use crate::wire::frame::close::{CloseError, ConnectionClose};
 
@@ -37,7 +38,12 @@ impl Close {
             }
             _ => return None,
         };
-        let reason = reason.as_bytes().iter().take(MAX_REASON).copied().collect();
+        let reason = reason
+            .as_bytes()
+            .iter()
+            .take(limits::CLOSE_REASON)
+            .copied()
+            .collect();
         Some(Self {
             error,
             reason,
@@ -115,8 +121,6 @@ pub fn possible_reset_token(datagram: &[u8]) -> Option<[u8; 16]> {
     datagram.last_chunk().copied().filter(|_| looks_short)
 }
 
-/// A reason longer than this says nothing more, and must fit beside the rest.
-const MAX_REASON: usize = 256;
 /// RFC 9000 §10.3: 5 bytes of header and randomness, 16 of token.
 const MIN_RESET: usize = 21;
 

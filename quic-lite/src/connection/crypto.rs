@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{TransportError, TransportErrorCode};
+use crate::limits;
 use crate::range_set::RangeSet;
 use crate::recovery::SentFrame;
 use crate::wire::frame::crypto::Crypto;
@@ -69,7 +70,10 @@ impl CryptoReceive {
         }
         let bytes = self.ahead_bytes + frame.data.len();
         // RFC 9000 §7.5: at least 4096 bytes must fit; what is far ahead or in crumbs is an attack.
-        if end - self.read > MAX_AHEAD || bytes > MAX_BUFFERED || self.ahead.len() >= MAX_PIECES {
+        if end - self.read > limits::CRYPTO_AHEAD
+            || bytes > limits::CRYPTO_BUFFERED
+            || self.ahead.len() >= limits::CRYPTO_PIECES
+        {
             let reason = "more CRYPTO data than is buffered";
             return Err(TransportError::new(
                 TransportErrorCode::CRYPTO_BUFFER_EXCEEDED,
@@ -80,6 +84,11 @@ impl CryptoReceive {
         let old = self.ahead.insert(frame.offset, frame.data.to_vec());
         self.ahead_bytes = bytes - old.map_or(0, |old| old.len());
         Ok(())
+    }
+
+    /// Bytes and pieces that wait behind holes.
+    pub fn kept(&self) -> (usize, usize) {
+        (self.ahead_bytes, self.ahead.len())
     }
 
     /// Whether bytes wait behind a hole. TLS moving on with such bytes left is a violation.
@@ -181,13 +190,6 @@ fn data_that_fits(offset: u64, room: usize) -> Option<u64> {
     (data > 0).then_some(data)
 }
 
-/// How far ahead of the next byte a frame may reach: a large certificate chain.
-const MAX_AHEAD: u64 = 64 << 10;
-/// How many bytes are kept behind holes.
-const MAX_BUFFERED: usize = 64 << 10;
-/// How many pieces are kept behind holes.
-const MAX_PIECES: usize = 128;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,10 +227,10 @@ mod tests {
             receive(&mut crypto, 1 << 61, b"x").unwrap_err().code,
             exceeded
         );
-        assert!(receive(&mut crypto, MAX_AHEAD - 1, b"x").is_ok());
+        assert!(receive(&mut crypto, limits::CRYPTO_AHEAD - 1, b"x").is_ok());
         let crumbs = (1..1000).try_for_each(|at| receive(&mut crypto, at * 2, b"x").map(drop));
         assert_eq!(crumbs.unwrap_err().code, exceeded);
-        assert!(crypto.ahead.len() <= MAX_PIECES);
+        assert!(crypto.ahead.len() <= limits::CRYPTO_PIECES);
     }
 
     #[test]

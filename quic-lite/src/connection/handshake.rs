@@ -4,6 +4,7 @@
 use core::mem;
 
 use crate::error::{TransportError, TransportErrorCode};
+use crate::limits;
 use crate::observer::Observed;
 use crate::protection::{CipherSuite, KeyPair};
 use crate::recovery::SpaceId;
@@ -307,7 +308,8 @@ impl Connection {
     ) -> bool {
         let may_come = self.state == State::Handshake && packet.packet_type != PacketType::Initial;
         let kept = &mut self.handshake.kept;
-        if !may_come || kept.len() >= MAX_KEPT || bytes.len() > MAX_KEPT_SIZE {
+        if !may_come || kept.len() >= limits::KEPT_PACKETS || bytes.len() > limits::KEPT_PACKET_SIZE
+        {
             return false;
         }
         kept.push(KeptPacket {
@@ -337,9 +339,5 @@ impl Connection {
     }
 }
 
-/// RFC 9001 §5.7: a few, for what overtakes the handshake.
-const MAX_KEPT: usize = 10;
-/// Larger than any datagram this side asks for.
-const MAX_KEPT_SIZE: usize = 2048;
 /// RFC 9001 §8.2: the TLS alert missing_extension.
 const MISSING_EXTENSION: u8 = 109;

@@ -4,6 +4,7 @@
 //! Promise: to an unvalidated address never more than three times the bytes that came from it, whole
 //! UDP payloads on both sides (§8.1); answers waiting for a PATH_CHALLENGE are few (attack: flood of them).
 
+use crate::limits;
 use core::fmt;
 use std::net::SocketAddr;
 
@@ -138,7 +139,7 @@ impl Path {
             return u64::MAX;
         }
         self.received
-            .saturating_mul(AMPLIFICATION)
+            .saturating_mul(limits::AMPLIFICATION)
             .saturating_sub(self.sent)
     }
 
@@ -233,7 +234,7 @@ pub struct PendingResponse {
 
 /// Answers waiting to be sent: the newest few. An older one is dropped: the peer repeats its challenge.
 #[derive(Clone, Debug, Default)]
-pub struct PendingResponses([Option<PendingResponse>; MAX_RESPONSES]);
+pub struct PendingResponses([Option<PendingResponse>; limits::PATH_RESPONSES]);
 
 impl PendingResponses {
     /// Adds an answer. A second challenge in one datagram replaces the first, so that the answers to a
@@ -243,7 +244,7 @@ impl PendingResponses {
             |slot: &Option<PendingResponse>| slot.is_none_or(|old| old.tuple == response.tuple);
         let at = self.0.iter().position(same).unwrap_or_else(|| {
             self.0.rotate_left(1);
-            MAX_RESPONSES - 1
+            limits::PATH_RESPONSES - 1
         });
         self.0[at] = Some(response);
     }
@@ -277,12 +278,8 @@ impl PendingResponses {
     }
 }
 
-/// RFC 9000 §8.1: an unvalidated address gets at most three times what it sent.
-pub const AMPLIFICATION: u64 = 3;
 /// Packets with one challenge before its timeout.
 const CHALLENGE_COPIES: u8 = 3;
-/// Answers kept per connection; more challenges than this between two sends are a flood.
-const MAX_RESPONSES: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! can cut them apart (GSO). What goes into a packet is in `connection/build.rs`.
 
 use crate::error::{TransportError, TransportErrorCode};
+use crate::limits;
 use crate::protection::TAG_LEN;
 use crate::recovery::{SentPacket, SpaceId};
 use crate::time::Time;
@@ -14,7 +15,7 @@ use crate::wire::stream_id::Side;
 
 use super::Connection;
 use super::build::Drafts;
-use super::path::{AMPLIFICATION, Ecn, FourTuple, Transmit};
+use super::path::{Ecn, FourTuple, Transmit};
 use super::state::State;
 use super::timers::Timer;
 
@@ -168,7 +169,7 @@ impl Connection {
             let credit = if validated {
                 MIN_DATAGRAM
             } else {
-                response.received * AMPLIFICATION as usize
+                response.received * limits::AMPLIFICATION as usize
             };
             let frame = Frame::PathResponse(PathResponse {
                 data: response.data,

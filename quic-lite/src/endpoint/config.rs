@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::limits;
 use crate::tls::ServerTls;
 
 /// Settings of an [`Endpoint`](super::Endpoint). Each default says why.
@@ -39,10 +40,10 @@ impl Default for EndpointConfig {
             server: None,
             transport: Arc::new(Config::default()),
             retry: false,
-            retry_above: 256,
-            max_half_open: 4096,
-            max_half_open_per_network: 2048,
-            max_connections: 16_384,
+            retry_above: limits::RETRY_ABOVE,
+            max_half_open: limits::HALF_OPEN,
+            max_half_open_per_network: limits::HALF_OPEN_PER_NETWORK,
+            max_connections: limits::CONNECTIONS,
             cid_len: 8,
             secret: None,
             new_tokens: true,

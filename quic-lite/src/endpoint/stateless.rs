@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use crate::Time;
 use crate::connection::{FourTuple, Transmit};
 use crate::error::TransportErrorCode;
+use crate::limits;
 use crate::protection::{self, Keys, ProtectedPacket, retry};
 use crate::rng::Rng;
 use crate::wire::connection_id::ConnectionId;
@@ -43,10 +44,10 @@ impl Replies {
     pub(super) fn new() -> Self {
         Self {
             queue: VecDeque::new(),
-            versions: Limit::per_second(1_000),
-            retries: Limit::per_second(100_000),
-            closes: Limit::per_second(1_000),
-            resets: Limit::per_second(1_000),
+            versions: Limit::per_second(limits::VERSION_NEGOTIATIONS_PER_SECOND),
+            retries: Limit::per_second(limits::RETRIES_PER_SECOND),
+            closes: Limit::per_second(limits::CLOSES_PER_SECOND),
+            resets: Limit::per_second(limits::RESETS_PER_SECOND),
         }
     }
 
@@ -58,7 +59,7 @@ impl Replies {
             Kind::Close => &mut self.closes,
             Kind::Reset => &mut self.resets,
         };
-        self.queue.len() < MAX_QUEUED && limit.take(now)
+        self.queue.len() < limits::QUEUED_REPLIES && limit.take(now)
     }
 
     pub(super) fn push(&mut self, path: FourTuple, reply: Vec<u8>) {
@@ -185,16 +186,12 @@ pub(super) fn reset(trigger: usize, token: [u8; 16], rng: &mut Rng) -> Option<Ve
 }
 
 fn write(encode: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) -> Option<Vec<u8>> {
-    let mut buffer = [0; MAX_REPLY];
+    let mut buffer = [0; limits::REPLY_SIZE];
     let mut out = Writer::new(&mut buffer);
     encode(&mut out).ok()?;
     Some(out.written().to_vec())
 }
 
-/// Two connection IDs of 255 bytes and a few versions fit.
-const MAX_REPLY: usize = 600;
-/// Replies waiting at most: what one turn of a busy loop may cause.
-const MAX_QUEUED: usize = 1024;
 /// Bytes of packet number in a close: with the shortest CONNECTION_CLOSE enough to be sampled.
 const PN_LEN: usize = 2;
 /// A reset of this size and the next few looks like any small packet (RFC 9000 §10.3).
@@ -230,6 +227,34 @@ mod tests {
             assert!(reset.len() <= 60);
             assert_eq!(reset[0] & 0xc0, 0x40);
             assert!(reset.ends_with(&[9; 16]));
+        }
+    }
+
+    #[test]
+    fn each_kind_of_reply_has_its_rate_and_all_have_a_queue() {
+        let path = FourTuple {
+            local: ([127, 0, 0, 1], 1).into(),
+            remote: ([127, 0, 0, 1], 2).into(),
+        };
+        for (kind, rate) in [
+            (
+                Kind::VersionNegotiation,
+                limits::VERSION_NEGOTIATIONS_PER_SECOND,
+            ),
+            (Kind::Retry, limits::RETRIES_PER_SECOND),
+            (Kind::Close, limits::CLOSES_PER_SECOND),
+            (Kind::Reset, limits::RESETS_PER_SECOND),
+        ] {
+            let mut replies = Replies::new();
+            let now = Time::from_micros(1 << 40);
+            let allowed = (0..2 * rate).filter(|_| replies.allows(kind, now));
+            assert_eq!(allowed.count(), rate as usize, "{kind:?}");
+            let mut replies = Replies::new();
+            while replies.allows(kind, now) && replies.queue.len() < 2 * limits::QUEUED_REPLIES {
+                replies.push(path, Vec::new());
+            }
+            let most = limits::QUEUED_REPLIES.min(rate as usize);
+            assert_eq!(replies.queue.len(), most, "{kind:?}");
         }
     }
 
@@ -317,6 +342,6 @@ mod tests {
             let allowed = replies.allows(Kind::Retry, now);
             allowed.then(|| replies.push(path, vec![0; 100])).is_some()
         });
-        assert_eq!(made.count(), MAX_QUEUED);
+        assert_eq!(made.count(), limits::QUEUED_REPLIES);
     }
 }

@@ -132,5 +132,5 @@ impl Endpoint {
     }
 }
 
-/// A connection holds few connection IDs of its peer, each with a token.
+/// A connection holds few connection IDs of its peer, each with a token: more never come.
 const MAX_RESETS: usize = 16;

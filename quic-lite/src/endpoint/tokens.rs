@@ -3,6 +3,7 @@
 //!
 //! Promise: both are bounded; forgetting the oldest costs one client a Retry at most.
 
+use crate::limits;
 use std::collections::{BTreeSet, VecDeque};
 
 /// NEW_TOKEN tokens that were used, as many as fit; the oldest are forgotten.
@@ -20,7 +21,7 @@ impl UsedTokens {
             return false;
         }
         self.order.push_back(tag);
-        if self.order.len() > MAX_USED_TOKENS {
+        if self.order.len() > limits::USED_TOKENS {
             let oldest = self.order.pop_front();
             oldest.map(|oldest| self.tags.remove(&oldest));
         }
@@ -36,7 +37,7 @@ impl ServerTokens {
     /// Keeps a token for the next connection to `server_name`.
     pub(super) fn put(&mut self, server_name: &str, token: Vec<u8>) {
         self.take(server_name);
-        if self.0.len() >= MAX_SERVERS {
+        if self.0.len() >= limits::SERVER_TOKENS {
             self.0.pop_front();
         }
         self.0.push_back((server_name.to_owned(), token));
@@ -48,11 +49,6 @@ impl ServerTokens {
         self.0.remove(at).map(|(_, token)| token)
     }
 }
-
-/// 128 KiB of memory.
-const MAX_USED_TOKENS: usize = 4096;
-/// A relay has few servers above it.
-const MAX_SERVERS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -67,7 +63,7 @@ mod tests {
         assert_eq!(tokens.take("a"), Some(vec![3]));
         assert_eq!(tokens.take("a"), None);
         (0..1000).for_each(|number| tokens.put(&number.to_string(), vec![]));
-        assert_eq!(tokens.0.len(), MAX_SERVERS);
+        assert_eq!(tokens.0.len(), limits::SERVER_TOKENS);
     }
 
     #[test]
@@ -79,7 +75,7 @@ mod tests {
         (2..10_000).for_each(|number| assert!(used.insert(&token(number))));
         assert_eq!(
             (used.tags.len(), used.order.len()),
-            (MAX_USED_TOKENS, MAX_USED_TOKENS)
+            (limits::USED_TOKENS, limits::USED_TOKENS)
         );
     }
 }

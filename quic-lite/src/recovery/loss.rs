@@ -6,6 +6,7 @@
 
 use core::time::Duration;
 
+use crate::limits;
 use crate::space::SpaceId;
 use crate::time::Time;
 use crate::wire::packet_number::PacketNumber;
@@ -84,7 +85,7 @@ impl SentSpace {
     /// their number is not limited by a window. Returns the bytes of those that counted as in flight on
     /// `path`, as padded Initials do.
     pub(super) fn forget_light(&mut self, path: u32) -> u64 {
-        if self.light <= MAX_LIGHT {
+        if self.light <= limits::UNACKED_ACKS {
             return 0;
         }
         let mut released = 0;
@@ -130,7 +131,7 @@ impl SentSpace {
     /// Lets go of packets declared lost so long ago that they will not arrive.
     pub(super) fn forget_lost(&mut self, now: Time, keep: Duration) {
         self.lost.forget(|left, packet| {
-            if left > MAX_LOST || packet.time + keep < now {
+            if left > limits::LOST_PACKETS || packet.time + keep < now {
                 Fate::Remove
             } else {
                 Fate::Stop
@@ -140,6 +141,20 @@ impl SentSpace {
 }
 
 impl Recovery {
+    /// Packets of bare acknowledgements that are remembered, in the space that has most.
+    pub fn unacked_acks(&self) -> u32 {
+        self.spaces
+            .iter()
+            .map(|space| space.light)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Numbers left out that are remembered.
+    pub fn skipped_numbers(&self, id: SpaceId) -> usize {
+        self.spaces[id.index()].skipped.len()
+    }
+
     /// Finds lost packets of a space, and reacts as RFC 9002 B.8 says.
     pub(super) fn detect_lost(
         &mut self,
@@ -346,7 +361,3 @@ const MAX_TIME_THRESHOLD: u32 = 12;
 const PERSISTENT_CONGESTION_THRESHOLD: u32 = 3;
 /// For so many PTOs a late acknowledgement of a lost packet is understood.
 const LOST_KEPT_PTOS: u32 = 3;
-/// And for so many packets.
-const MAX_LOST: usize = 256;
-/// Packets of bare acknowledgements that are remembered.
-const MAX_LIGHT: u32 = 128;

@@ -5,6 +5,7 @@
 //! and a number that was never sent and is acknowledged ends the connection, whenever that comes out.
 
 use crate::error::TransportError;
+use crate::limits;
 use crate::range_set::RangeSet;
 use crate::space::SpaceId;
 use crate::time::Time;
@@ -43,7 +44,7 @@ impl Others {
         for range in ack.ranges().take_while(|range| *range.end() >= unresolved) {
             let start = unresolved.max(*range.start()).value();
             self.held
-                .insert_bounded(start..range.end().value() + 1, MAX_HELD);
+                .insert_bounded(start..range.end().value() + 1, limits::HELD_ACK_RANGES);
         }
     }
 }
@@ -64,6 +65,11 @@ impl Recovery {
     /// Another sender has so many bytes in flight of which nothing else is known.
     pub fn set_outstanding(&mut self, bytes: u64) {
         self.others.outstanding = bytes;
+    }
+
+    /// Ranges of acknowledged numbers of which it has not told.
+    pub fn held_ranges(&self) -> usize {
+        self.others.held.len()
     }
 
     /// How many bytes another sender may have in flight, beyond the packets that are known.
@@ -112,6 +118,3 @@ impl Recovery {
         }
     }
 }
-
-/// Ranges of numbers held. A peer repeats its ranges, so that one which is let go is missed for a while only.
-const MAX_HELD: usize = 64;

@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use crate::limits;
 use crate::space::SpaceId;
 use crate::time::Time;
 use crate::wire::stream_id::Side;
@@ -76,7 +77,7 @@ impl Recovery {
     /// nothing new to say (RFC 9002 §6.2.4). They are not lost yet.
     pub fn probe_frames(&self, id: SpaceId, out: &mut Vec<SentFrame>) {
         self.spaces[id.index()].sent.copy_frames(
-            usize::from(PROBES),
+            usize::from(limits::PROBES),
             |packet| packet.ack_eliciting,
             out,
         );
@@ -136,7 +137,7 @@ impl Recovery {
     fn backed_off(&self, duration: Duration) -> Duration {
         duration
             .saturating_mul(1 << self.pto_count.min(MAX_BACKOFF_SHIFT))
-            .min(MAX_PTO.max(duration))
+            .min(limits::PROBE_TIMEOUT.max(duration))
     }
 
     fn request_probes(&mut self, expired: SpaceId) {
@@ -145,7 +146,7 @@ impl Recovery {
             let in_flight = u8::try_from(space.ack_eliciting).unwrap_or(u8::MAX);
             if id == expired {
                 // RFC 9002 §6.2.4: one or two; one when there is but one packet to make up for.
-                space.probes = in_flight.clamp(1, PROBES);
+                space.probes = in_flight.clamp(1, limits::PROBES);
             } else {
                 // RFC 9002 §6.2.4: the peer may have keys of one space only; and Data, which has no PTO
                 // of its own before the handshake is confirmed, may be all that the peer still reads.
@@ -155,11 +156,7 @@ impl Recovery {
     }
 }
 
-/// RFC 9002 §6.2.4: at most two probes per timeout.
-const PROBES: u8 = 2;
 /// After so many timeouts in a row probes are sent in the safest form: small, and without ECN marks.
 pub(super) const CAUTIOUS_PTOS: u32 = 3;
 /// The backoff stops doubling here; the idle timeout ends it anyway.
 const MAX_BACKOFF_SHIFT: u32 = 16;
-/// RFC 6298 §2.5 allows an upper bound of 60 seconds.
-const MAX_PTO: Duration = Duration::from_secs(60);

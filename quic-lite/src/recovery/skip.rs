@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use crate::limits;
 use crate::wire::packet_number::PacketNumber;
 
 /// Skipped numbers of one space, the newest few.
@@ -15,10 +16,15 @@ pub struct Skipped(VecDeque<PacketNumber>);
 impl Skipped {
     /// This number was taken and will never be sent.
     pub fn insert(&mut self, number: PacketNumber) {
-        if self.0.len() == REMEMBERED {
+        if self.0.len() == limits::SKIPPED_NUMBERS {
             self.0.pop_front();
         }
         self.0.push_back(number);
+    }
+
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether none is remembered.
@@ -68,8 +74,6 @@ fn distance(random: u64, window: u64) -> u64 {
     period / 2 + random % period
 }
 
-/// Skipped numbers that are remembered: acknowledgements reach back a round trip or so.
-const REMEMBERED: usize = 8;
 /// A period is so many windows.
 const WINDOWS: u64 = 4;
 /// In packets.

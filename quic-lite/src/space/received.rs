@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use super::SpaceId;
+use crate::limits;
 use crate::range_set::RangeSet;
 use crate::recovery::ecn::Ecn;
 use crate::time::Time;
@@ -107,11 +108,12 @@ impl Space {
         }
         let value = number.value();
         self.seen.insert(value..value + 1);
-        while self.seen.len() > MAX_RANGES {
+        while self.seen.len() > limits::ACK_RANGES {
             // RFC 9000 §13.2.3: what is forgotten must not be accepted again.
             self.floor = self.seen.pop_first().map_or(self.floor, |range| range.end);
         }
-        self.ranges.insert_bounded(value..value + 1, MAX_RANGES);
+        self.ranges
+            .insert_bounded(value..value + 1, limits::ACK_RANGES);
         self.smallest_unreported = Some(self.smallest_unreported.map_or(value, |n| n.min(value)));
         if self.largest.is_none_or(|(largest, _)| largest < number) {
             self.largest = Some((number, now));
@@ -148,6 +150,11 @@ impl Space {
             .map_or(Duration::ZERO, |(_, time)| now.since(time))
     }
 
+    /// Ranges of numbers that are remembered: those seen, and those to acknowledge.
+    pub fn ranges(&self) -> (usize, usize) {
+        (self.seen.len(), self.ranges.len())
+    }
+
     /// The ECN counts to report, if any mark was ever seen (§13.4.1).
     pub fn ecn_counts(&self) -> Option<EcnCounts> {
         (self.ecn != EcnCounts::default()).then_some(self.ecn)
@@ -176,7 +183,7 @@ impl Space {
     /// Whether the next ACK frame should be accompanied by a PING, because the peer has had no reason
     /// to acknowledge for long and our ranges grow (§13.2.4).
     pub fn ping_wanted(&self) -> bool {
-        self.ack_only >= MAX_ACK_ONLY
+        self.ack_only >= limits::ACK_ONLY_PACKETS
     }
 
     /// The peer has received an ACK frame with this Largest Acknowledged: it need not hear of those again.
@@ -251,11 +258,6 @@ impl Space {
         }
     }
 }
-
-/// Ranges remembered per space: so many fit into most packets (§13.2.3).
-const MAX_RANGES: usize = 64;
-/// Packets without an ack-eliciting frame after which a PING goes along.
-const MAX_ACK_ONLY: u32 = 20;
 
 #[cfg(test)]
 mod tests {
@@ -386,14 +388,14 @@ mod tests {
         // Every second number: more gaps than are remembered.
         (0..500).for_each(|n| receive(&mut space, 0, 2 * n));
         for number in 0..=998 {
-            let old = number < 2 * (500 - MAX_RANGES as u64) - 1;
+            let old = number < 2 * (500 - limits::ACK_RANGES as u64) - 1;
             assert_eq!(
                 space.is_duplicate(PacketNumber::new(number)),
                 old || number % 2 == 0,
                 "{number}"
             );
         }
-        assert!(space.seen.len() <= MAX_RANGES && space.ranges.len() <= MAX_RANGES);
+        assert!(space.seen.len() <= limits::ACK_RANGES && space.ranges.len() <= limits::ACK_RANGES);
     }
 
     /// RFC 9000 §13.2.4.
@@ -434,7 +436,7 @@ mod tests {
     #[test]
     fn after_many_packets_without_a_reason_to_answer_a_ping_is_wanted() {
         let mut space = data();
-        for _ in 0..MAX_ACK_ONLY {
+        for _ in 0..limits::ACK_ONLY_PACKETS {
             assert!(!space.ping_wanted());
             space.on_packet_sent(true, false);
         }

@@ -65,6 +65,14 @@ impl Assembly {
         self.received.contains_range(&(0..final_size))
     }
 
+    /// How many bytes there are to take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.pieces
+            .iter()
+            .map(|(_, chunk)| chunk.len() as u64)
+            .sum()
+    }
+
     /// How many ranges of missing bytes lie between received ones.
     pub(super) fn gaps(&self) -> usize {
         self.received.len().saturating_sub(1)

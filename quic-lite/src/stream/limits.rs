@@ -58,6 +58,11 @@ impl PeerStreams {
         self.opened
     }
 
+    /// How many are open.
+    pub(super) const fn open(&self) -> u64 {
+        self.opened - self.closed
+    }
+
     /// Notes that a stream is gone.
     pub(super) fn close(&mut self) {
         self.closed += 1;

@@ -21,12 +21,6 @@ enum Part {
     Receiving,
 }
 
-/// Gaps that any connection may have.
-const MIN_GAPS: u64 = 256;
-/// A gap is left by a lost packet, between packets of at least 1200 bytes: more gaps than one in this
-/// many bytes of window are made on purpose.
-const BYTES_PER_GAP: u64 = 2048;
-
 impl Streams {
     /// Takes a STREAM frame (§19.8).
     pub fn on_stream(&mut self, now: Time, frame: &Stream<'_>) -> Result<(), TransportError> {
@@ -195,7 +189,7 @@ impl Streams {
         }
         self.settle_recv(id, before);
         // RFC 9000 §21.7: what is kept to track holes has a bound.
-        if self.gaps as u64 > MIN_GAPS + self.config.max_connection_window / BYTES_PER_GAP {
+        if self.gaps as u64 > self.max_gaps() {
             let code = TransportErrorCode::INTERNAL_ERROR;
             return Err(TransportError::new(
                 code,

@@ -70,6 +70,11 @@ impl RecvStream {
         }
     }
 
+    /// Bytes that are kept because nobody has read them.
+    pub(super) fn unread_bytes(&self) -> u64 {
+        self.assembly.bytes()
+    }
+
     /// Takes a STREAM frame; true when the application has something to read.
     pub(super) fn on_stream(&mut self, frame: &Stream<'_>) -> Result<bool, TransportError> {
         let end = frame.offset.saturating_add(frame.data.len() as u64);

@@ -103,8 +103,12 @@ fn an_ipv4_address_is_the_same_through_a_dual_stack_socket() {
 fn tokens_expire() {
     let tick = Duration::from_micros(1);
     for (token, lifetime, refusal) in [
-        (retry_token(), RETRY_LIFETIME, InvalidToken::Retry),
-        (new_token(), NEW_TOKEN_LIFETIME, InvalidToken::NewToken),
+        (retry_token(), limits::RETRY_LIFETIME, InvalidToken::Retry),
+        (
+            new_token(),
+            limits::NEW_TOKEN_LIFETIME,
+            InvalidToken::NewToken,
+        ),
     ] {
         assert!(open(&token, REMOTE, NOW + lifetime - tick).is_ok());
         assert_eq!(open(&token, REMOTE, NOW + lifetime), Err(refusal));

@@ -1,6 +1,7 @@
 //! The connection IDs that we issue (RFC 9000 §5.1.1): where the peer's packets go.
 
 use crate::error::{TransportError, TransportErrorCode};
+use crate::limits;
 use crate::recovery::SentFrame;
 use crate::rng::Rng;
 use crate::token::ResetKey;
@@ -34,7 +35,9 @@ impl LocalIds {
 
     /// The peer's `active_connection_id_limit`: how many IDs it keeps.
     pub fn set_limit(&mut self, limit: u64) {
-        self.limit = usize::try_from(limit).unwrap_or(MAX_ISSUED).min(MAX_ISSUED);
+        self.limit = usize::try_from(limit)
+            .unwrap_or(limits::ISSUED_CONNECTION_IDS)
+            .min(limits::ISSUED_CONNECTION_IDS);
     }
 
     /// Makes one more ID if the peer may have more. The endpoint must know of it before the peer does.
@@ -152,9 +155,6 @@ fn retire_violation(reason: &'static str) -> TransportError {
         reason,
     )
 }
-
-/// IDs we issue at most; a peer needs one per path and a spare.
-const MAX_ISSUED: usize = 4;
 
 #[cfg(test)]
 mod tests {

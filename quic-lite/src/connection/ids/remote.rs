@@ -1,6 +1,7 @@
 //! The connection IDs that the peer issues (RFC 9000 §5.1.2): where our packets go.
 
 use crate::error::{TransportError, TransportErrorCode};
+use crate::limits;
 use crate::range_set::RangeSet;
 use crate::recovery::SentFrame;
 use crate::wire::connection_id::ConnectionId;
@@ -136,10 +137,10 @@ impl RemoteIds {
     fn check_limits(&self) -> Result<(), TransportError> {
         // RFC 9000 §5.1.1, §5.1.2: more IDs than we offered to keep; or more to retire than the peer
         // acknowledges, or holes between them, which nobody needs.
-        let waiting = self.retiring.len() + self.unacknowledged.len();
-        if 1 + self.spare.len() > self.limit
-            || waiting > MAX_RETIRING
-            || self.seen.len() > MAX_HOLES
+        let waiting = self.retired();
+        if self.len() > self.limit
+            || waiting > limits::RETIRED_CONNECTION_IDS
+            || self.seen.len() > limits::CONNECTION_ID_RANGES
         {
             let (code, frame) = (
                 TransportErrorCode::CONNECTION_ID_LIMIT_ERROR,
@@ -196,6 +197,21 @@ impl RemoteIds {
             .fold(false, |found, own| found | equal(&own, token))
     }
 
+    /// How many of the peer's IDs are kept, the one in use included.
+    pub const fn len(&self) -> usize {
+        1 + self.spare.len()
+    }
+
+    /// How many were retired and are not acknowledged as such.
+    pub const fn retired(&self) -> usize {
+        self.retiring.len() + self.unacknowledged.len()
+    }
+
+    /// Ranges of sequence numbers that are remembered.
+    pub fn ranges(&self) -> usize {
+        self.seen.len()
+    }
+
     /// Whether RETIRE_CONNECTION_ID frames wait to be sent.
     pub fn has_pending(&self) -> bool {
         !self.retiring.is_empty()
@@ -244,11 +260,6 @@ fn new_violation(reason: &'static str) -> TransportError {
         reason,
     )
 }
-
-/// RETIRE_CONNECTION_ID frames without acknowledgement: RFC 9000 §5.1.2 wants at least twice the limit.
-const MAX_RETIRING: usize = 32;
-/// Ranges of sequence numbers seen: losses make a few holes, a hostile peer makes many.
-const MAX_HOLES: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -345,7 +356,9 @@ mod tests {
             ids.on_new(&frame(seq, seq))
         });
         assert_eq!(code(result), TransportErrorCode::CONNECTION_ID_LIMIT_ERROR);
-        assert!(ids.unacknowledged.len() + ids.retiring.len() <= MAX_RETIRING + 1);
+        assert!(
+            ids.unacknowledged.len() + ids.retiring.len() <= limits::RETIRED_CONNECTION_IDS + 1
+        );
 
         let mut holes = RemoteIds::new(cid(0), 4);
         holes.on_new(&frame(1 << 40, 1 << 40)).unwrap();

@@ -1,6 +1,7 @@
 //! RFC 9002 §6.1 and §7.6: which packets are lost, and when that is persistent congestion.
 
 use super::*;
+use crate::limits;
 
 /// RFC 9002 §6.1.1: kPacketThreshold is 3.
 #[test]
@@ -201,4 +202,28 @@ fn persistent_congestion_needs_ack_eliciting_packets() {
     sender.send_many(1);
     sender.ack(&[4..=4]);
     assert!(sender.out.congestion_event && !sender.out.persistent_congestion);
+}
+
+/// A whole flight of packets is lost, and then another: of the first only so many are still known.
+#[test]
+fn lost_packets_are_remembered_up_to_a_bound() {
+    let mut sender = Sender::confirmed();
+    for _ in 0..2 {
+        sender.send_many(1000);
+        let last = sender.next[SpaceId::Data.index()] - 1;
+        sender.ack(&[last..=last]);
+        sender.now += 1;
+    }
+    sender.send_many(1000);
+    let last = sender.next[SpaceId::Data.index()] - 1;
+    sender.ack(&[last..=last]);
+    let before = sender.out.spurious_packets;
+    assert_eq!(before, 0);
+    sender.ack(&[1..=900]);
+    assert_eq!(
+        sender.out.spurious_packets, 0,
+        "the first flight is forgotten"
+    );
+    let lost = &sender.recovery.spaces[SpaceId::Data.index()].lost;
+    assert!(lost.len() <= 1000 + limits::LOST_PACKETS, "{}", lost.len());
 }
