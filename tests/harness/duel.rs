@@ -26,6 +26,7 @@ use quic_lite::{Side, Time};
 
 use crate::certificates::{self, Chain};
 use crate::heap::Heap;
+use crate::invariants;
 use crate::network::{CLIENT, SERVER};
 use crate::scripted::{Alter, Credentials, ScriptedPeer, Seen, least};
 
@@ -114,6 +115,7 @@ pub struct Duel {
     pub heap: Heap,
     /// The handshake has stopped halfway: an acknowledgement would take Initial keys away.
     is_halfway: bool,
+    steps: u64,
     buffer: Vec<u8>,
 }
 
@@ -187,6 +189,7 @@ impl Duel {
             sent: (0, 0),
             heap: Heap::default(),
             is_halfway: false,
+            steps: 0,
             buffer: vec![0; MAX_SEGMENTS * 1500],
         }
     }
@@ -331,6 +334,8 @@ impl Duel {
     /// The endpoint tells and sends until it has nothing more, and the peer answers by itself.
     pub fn turn(&mut self) {
         for _ in 0..MAX_TURNS {
+            self.steps += 1;
+            invariants::check(&self.endpoint, &self.heap, self.steps);
             self.hear();
             if self.transmit() {
                 continue;

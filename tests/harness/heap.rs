@@ -31,6 +31,11 @@ pub struct Heap {
 }
 
 impl Heap {
+    /// Nothing is held.
+    pub const fn new() -> Self {
+        Self { held: 0, peak: 0 }
+    }
+
     /// Counts what `call` allocates and frees as this part's.
     pub fn count<T>(&mut self, call: impl FnOnce() -> T) -> T {
         let before = live();

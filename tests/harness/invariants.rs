@@ -1,17 +1,19 @@
 //! What holds after every step of any run, whatever the network did. RFC 9000 §8, §10, §12.3.
 //!
-//! The numbers of packets are checked by [`crate::tap`], which sees them. Here: the amplification limit,
-//! counted from outside, and silence after the end.
+//! The numbers of packets are checked by [`crate::tap`], which sees them, and streams by [`crate::flow`].
+//! Here: the amplification limit, counted from outside; silence after the end; what an endpoint says of
+//! itself ([`Connection::audit`]); and how much memory it may hold, counted by the allocator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use quic_lite::Side;
-use quic_lite::connection::Event;
-use quic_lite::endpoint::Handle;
+use quic_lite::connection::{Connection, Event};
+use quic_lite::endpoint::{Endpoint, Handle};
 use quic_lite::wire::frame::Frame;
 use quic_lite::wire::header::PacketType;
 
+use crate::heap::Heap;
 use crate::tap::TappedPacket;
 
 /// The books of one run.
@@ -85,5 +87,59 @@ impl Invariants {
         if matches!(event, Event::Closed(_)) {
             self.closed.insert(key);
         }
+    }
+}
+
+/// Looks at every connection of an endpoint, and at the memory that it holds with its application. `step`
+/// counts the steps: where there are many streams, only every so manieth walks over them.
+pub fn check(endpoint: &Endpoint, heap: &Heap, step: u64) {
+    let mut allowed = ENDPOINT;
+    for handle in endpoint.handles() {
+        let connection = endpoint.connection(handle).expect("it has a handle");
+        for usage in connection.usage() {
+            let is_over = connection.state().is_open() && usage.used > usage.limit;
+            assert!(!is_over, "{usage:?}");
+        }
+        let streams = connection.streams().open_parts() as u64;
+        if streams > FEW_STREAMS && !step.is_multiple_of(streams) {
+            return;
+        }
+        connection.audit().unwrap();
+        allowed += allowance(connection);
+    }
+    let held = heap.held();
+    assert!(held <= allowed, "{held} bytes held, {allowed} allowed");
+}
+
+/// What a connection may hold: a fixed amount, what its windows are filled with, and what it costs to remember
+/// streams, holes, and packets in flight.
+fn allowance(connection: &Connection) -> isize {
+    let streams = connection.streams();
+    let filled = 2 * connection.held_bytes() as isize;
+    let remembered = 2048 * streams.open_parts() + 256 * streams.gaps();
+    let in_flight = 256 * (connection.cwnd() / 1200) as isize;
+    CONNECTION + filled + remembered as isize + in_flight
+}
+
+/// Of an endpoint without connections.
+const ENDPOINT: isize = 256 << 10;
+/// Of a connection, above what its windows are filled with.
+const CONNECTION: isize = 256 << 10;
+/// So many are walked over at every step.
+const FEW_STREAMS: u64 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Duel;
+
+    #[test]
+    #[should_panic(expected = "bytes held")]
+    fn a_connection_that_holds_too_much_is_noticed() {
+        let mut duel = Duel::at(Side::Server, true);
+        check(&duel.endpoint, &duel.heap, 0);
+        let kept = duel.heap.count(|| vec![0_u8; 1 << 20]);
+        check(&duel.endpoint, &duel.heap, 0);
+        drop(kept);
     }
 }

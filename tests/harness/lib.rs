@@ -8,7 +8,7 @@
 //! | `pair` | two endpoints and their applications, driven step by step |
 //! | `tap` | every packet sent, opened |
 //! | `trace` | what may be asked of them |
-//! | `invariants` | what must hold after every step of any run |
+//! | `invariants`, `flow` | what must hold after every step of any run |
 //! | `scripted`, `duel` | a peer that sends whatever it is told to, against an endpoint that knows of nothing |
 //! | `heap` | the memory that a part of a simulation holds |
 //! | `files` | applications: a file server, a client that checks what it gets |
@@ -24,6 +24,7 @@ mod book;
 pub mod certificates;
 pub mod duel;
 pub mod files;
+pub mod flow;
 pub mod forge;
 pub mod heap;
 pub mod invariants;

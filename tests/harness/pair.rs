@@ -13,9 +13,12 @@ use quic_lite::endpoint::{Endpoint, Handle};
 use quic_lite::error::ConnectionError;
 use quic_lite::io::Application;
 use quic_lite::rng::Rng;
+use quic_lite::wire::transport_parameters::TransportParameters;
 use quic_lite::{Side, Time};
 
-use crate::invariants::Invariants;
+use crate::flow::FlowBooks;
+use crate::heap::Heap;
+use crate::invariants::{self, Invariants};
 use crate::link::Datagram;
 use crate::network::{Arrival, Network};
 use crate::scenario::Scenario;
@@ -29,6 +32,8 @@ pub struct Node<A> {
     pub app: A,
     /// The connection that it told of last, or began.
     pub handle: Option<Handle>,
+    /// What it has allocated.
+    pub heap: Heap,
     /// What happened and when, without what happened to streams.
     pub events: Vec<(Time, Event)>,
 }
@@ -40,6 +45,7 @@ impl<A: Application> Node<A> {
             endpoint,
             app,
             handle: None,
+            heap: Heap::new(),
             events: Vec::new(),
         }
     }
@@ -84,6 +90,7 @@ pub struct Pair<C: Application, S: Application> {
     scenario: Scenario,
     rng: Rng,
     invariants: Invariants,
+    flow: FlowBooks,
     /// Which packets of the tap each datagram had.
     datagrams: Vec<Range<usize>>,
     buffer: Vec<u8>,
@@ -111,6 +118,7 @@ impl<C: Application, S: Application> Pair<C, S> {
             scenario,
             rng,
             invariants: Invariants::default(),
+            flow: FlowBooks::default(),
             datagrams: Vec::new(),
             buffer: vec![0; MAX_SEGMENTS as usize * 1500],
             steps: 0,
@@ -121,8 +129,9 @@ impl<C: Application, S: Application> Pair<C, S> {
     /// Begins the client's connection.
     pub fn connect(&mut self) {
         let (tls, config) = (self.scenario.client_tls(), self.scenario.client.clone());
-        let (endpoint, server) = (&mut self.client.endpoint, self.scenario.server_address);
-        let connected = endpoint.connect(self.now, &tls, server, "localhost", config);
+        let (now, server) = (self.now, self.scenario.server_address);
+        let Node { endpoint, heap, .. } = &mut self.client;
+        let connected = heap.count(|| endpoint.connect(now, &tls, server, "localhost", config));
         self.client.handle = Some(connected.unwrap());
     }
 
@@ -132,6 +141,9 @@ impl<C: Application, S: Application> Pair<C, S> {
         let port = outside.port() + 1;
         self.network.rebind(SocketAddr::new(outside.ip(), port));
         self.tap.forget_connection();
+        let (client, server) = (&self.client.endpoint, &self.server.endpoint);
+        self.flow.forget(Side::Client, client.handles());
+        self.flow.forget(Side::Server, server.handles());
         self.client.events.clear();
         self.server.events.clear();
         self.connect();
@@ -142,6 +154,8 @@ impl<C: Application, S: Application> Pair<C, S> {
         let secrets = self.tap.secrets();
         self.server.endpoint = self.scenario.server_endpoint(&secrets, &mut self.rng);
         self.server.handle = None;
+        self.server.heap = Heap::new();
+        self.flow.forget(Side::Server, std::iter::empty());
     }
 
     /// Runs until both applications are done, and fails if that takes longer than `limit`. Returns how
@@ -194,15 +208,10 @@ impl<C: Application, S: Application> Pair<C, S> {
             self.deliver(arrival);
         }
         let now = self.now;
-        for endpoint in [&mut self.client.endpoint, &mut self.server.endpoint] {
-            if endpoint
-                .next_timeout()
-                .is_some_and(|deadline| deadline <= now)
-            {
-                endpoint.on_timeout(now);
-            }
-        }
+        on_timeout(&mut self.client, now);
+        on_timeout(&mut self.server, now);
         self.turn();
+        self.check();
     }
 
     /// When something happens next.
@@ -239,11 +248,28 @@ impl<C: Application, S: Application> Pair<C, S> {
             local,
             remote: source,
         };
-        let endpoint = match to {
-            Side::Client => &mut self.client.endpoint,
-            Side::Server => &mut self.server.endpoint,
+        let (endpoint, heap) = match to {
+            Side::Client => (&mut self.client.endpoint, &mut self.client.heap),
+            Side::Server => (&mut self.server.endpoint, &mut self.server.heap),
         };
-        endpoint.receive(self.now, path, datagram.ecn, &mut datagram.bytes);
+        let (now, Datagram { ecn, bytes }) = (self.now, &mut datagram);
+        heap.count(|| endpoint.receive(now, path, *ecn, bytes));
+    }
+
+    /// All oracles look at both sides.
+    fn check(&self) {
+        invariants::check(&self.client.endpoint, &self.client.heap, self.steps);
+        invariants::check(&self.server.endpoint, &self.server.heap, self.steps);
+        for (side, endpoint) in [
+            (Side::Client, &self.client.endpoint),
+            (Side::Server, &self.server.endpoint),
+        ] {
+            let handle = self.flow.handle(side);
+            let connection = handle.and_then(|handle| endpoint.connection(handle));
+            if let Some(connection) = connection.filter(|it| it.state().is_open()) {
+                self.flow.check_sum(side, connection.streams().max_data().1);
+            }
+        }
     }
 
     /// Both sides hear what happened and send until they have nothing to send.
@@ -268,11 +294,12 @@ impl<C: Application, S: Application> Pair<C, S> {
     fn send(&mut self, side: Side) -> bool {
         let segments = 1 + self.rng.below(MAX_SEGMENTS) as usize;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let endpoint = match side {
-            Side::Client => &mut self.client.endpoint,
-            Side::Server => &mut self.server.endpoint,
+        let (endpoint, heap) = match side {
+            Side::Client => (&mut self.client.endpoint, &mut self.client.heap),
+            Side::Server => (&mut self.server.endpoint, &mut self.server.heap),
         };
-        let transmit = endpoint.transmit(self.now, &mut buffer, segments);
+        let now = self.now;
+        let transmit = heap.count(|| endpoint.transmit(now, &mut buffer, segments));
         if let Some(transmit) = &transmit {
             assert!(transmit.len > 0, "{side:?} sends nothing");
             let size = transmit.segment_size.unwrap_or(transmit.len);
@@ -310,6 +337,13 @@ impl<C: Application, S: Application> Pair<C, S> {
             self.invariants
                 .on_server_sent(to, bytes.len(), &self.tap.packets[range.clone()]);
         }
+        let endpoint = match from {
+            Side::Client => &self.client.endpoint,
+            Side::Server => &self.server.endpoint,
+        };
+        let packets = &self.tap.packets[range.clone()];
+        self.flow
+            .on_sent(from, packets, |packet| sender(endpoint, packet));
         self.datagrams.push(range);
         let datagram = Datagram {
             bytes: bytes.to_vec(),
@@ -359,15 +393,38 @@ impl<C: Application, S: Application> Drop for Pair<C, S> {
 }
 
 fn tell<A: Application>(node: &mut Node<A>, side: Side, now: Time, invariants: &mut Invariants) {
-    while let Some((handle, event)) = node.endpoint.poll_event() {
+    let Node { endpoint, heap, .. } = node;
+    while let Some((handle, event)) = heap.count(|| endpoint.poll_event()) {
         invariants.on_event(side, handle, &event);
         node.handle = Some(handle);
         if !matches!(event, Event::Stream(_) | Event::DatagramReceived) {
             node.events.push((now, event.clone()));
         }
-        node.app.on_event(now, &mut node.endpoint, handle, event);
+        heap.count(|| node.app.on_event(now, endpoint, handle, event));
     }
-    node.app.on_tick(now, &mut node.endpoint);
+    heap.count(|| node.app.on_tick(now, endpoint));
+}
+
+/// The connection that sends a packet, and what it has to keep to.
+fn sender<'a>(
+    endpoint: &'a Endpoint,
+    packet: &TappedPacket,
+) -> Option<(Handle, &'a TransportParameters)> {
+    endpoint.handles().find_map(|handle| {
+        let connection = endpoint.connection(handle)?;
+        // A client that moves in its handshake may have begun two connections at the server.
+        let is_sender =
+            connection.is_established() && connection.remote_cid() == packet.destination_cid;
+        is_sender.then(|| (handle, connection.peer_parameters()))
+    })
+}
+
+fn on_timeout<A>(node: &mut Node<A>, now: Time) {
+    let Node { endpoint, heap, .. } = node;
+    let deadline = heap.count(|| endpoint.next_timeout());
+    if deadline.is_some_and(|deadline| deadline <= now) {
+        heap.count(|| endpoint.on_timeout(now));
+    }
 }
 
 /// Datagrams that one call may write, at most.
