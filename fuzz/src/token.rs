@@ -5,9 +5,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use quic_lite::Time;
-use quic_lite::token::{
-    InvalidToken, NEW_TOKEN_LIFETIME, NONCE_LEN, RETRY_LIFETIME, Token, TokenKey,
-};
+use quic_lite::limits::{NEW_TOKEN_LIFETIME, RETRY_LIFETIME};
+use quic_lite::token::{InvalidToken, NONCE_LEN, Token, TokenKey};
 use quic_lite::wire::connection_id::ConnectionId;
 
 use crate::bytes::Script;
