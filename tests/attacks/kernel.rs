@@ -125,7 +125,9 @@ fn row_30_programs_and_userspace_take_each_number_once() {
     });
     let unique: BTreeSet<u64> = all.iter().copied().collect();
     assert_eq!(unique.len(), all.len(), "a number was taken twice");
-    assert_eq!(slot.next_number.load(), all.len() as u64);
+    // A number that was taken when others were faster than foreseen is burnt: never sent, never taken again.
+    let burnt = counted(&twin, Reason::Burnt);
+    assert_eq!(slot.next_number.load(), all.len() as u64 + burnt);
     println!("{} by programs, {taken} by userspace", all.len() - taken);
     assert!(all.len() - taken > 500);
 }
