@@ -4,14 +4,19 @@ use quic_relay::ivf::Reader;
 use quic_relay::moqt::{FullTrackName, Namespace};
 use quic_relay::url::RelayUrl;
 
-/// A URL that is one is written back as one that means the same; a path of names likewise.
+/// A URL that is one is put together again from its parts, and shown, without its token, as one of the same place; a path
+/// of names is written back as the same.
 pub fn relay_url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
     match text.parse::<RelayUrl>() {
         Ok(url) => {
-            assert_eq!(url.to_string().parse(), Ok(url.clone()));
+            let whole = format!("moqt://{}{}", url.authority(), url.path());
+            assert_eq!(whole.parse(), Ok(url.clone()));
+            let shown: RelayUrl = url.to_string().parse().unwrap();
+            assert_eq!(shown.authority(), url.authority());
+            assert_eq!(shown.to_string(), url.to_string());
             assert!(!url.host().is_empty() && url.port() > 0);
             assert!(url.path().is_empty() || url.path().starts_with(['/', '?']));
             assert!(text.ends_with(url.path()));
