@@ -258,3 +258,35 @@ fn an_ack_with_ecn_has_its_own_type() {
     assert_eq!(encode(&frame), out.written());
     assert!(!frame.is_ack_eliciting());
 }
+
+#[test]
+fn an_ack_with_ecn_counts_fits_into_any_room_with_as_many_ranges_as_that_has() {
+    let mut received = RangeSet::new();
+    for range in 0..20 {
+        received.insert(range * 3..range * 3 + 2);
+    }
+    let counts = EcnCounts {
+        ect0: 1,
+        ect1: 2,
+        ecn_ce: 3,
+    };
+    let mut buffer = [0; 80];
+    // Type, largest, delay, two bytes for the count, first range, three counts: no ACK is shorter.
+    for room in 9..buffer.len() {
+        let mut out = Writer::new(&mut buffer[..room]);
+        let ranges = Ack::encode_ranges(&received, 0, Some(counts), &mut out).unwrap();
+        assert_eq!(ranges, (1 + (room - 9) / 2).min(20), "{room} bytes");
+    }
+}
+
+#[test]
+fn a_datagrams_encoded_len_is_what_it_takes() {
+    for length in [0, 1, 63, 64] {
+        let data = [7; 64];
+        let datagram = Datagram {
+            data: &data[..length],
+        };
+        let written = encode(&Frame::Datagram(datagram));
+        assert_eq!(datagram.encoded_len(), written.len());
+    }
+}
