@@ -1,9 +1,10 @@
 //! Loss recovery (RFC 9002) through any schedule of packets, acknowledgements and timeouts, against a list of
 //! the packets whose fate is open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use quic_lite::limits::SKIPPED_NUMBERS;
 use quic_lite::range_set::RangeSet;
 use quic_lite::recovery::congestion::Congestion;
 use quic_lite::recovery::{
@@ -21,7 +22,8 @@ use crate::memory::Held;
 #[derive(Default)]
 struct Numbers {
     next: u64,
-    skipped: RangeSet,
+    /// As many as are remembered.
+    skipped: VecDeque<u64>,
     /// Not acknowledged, not lost.
     open: BTreeMap<u64, SentPacket>,
     /// Declared lost; may arrive after all.
@@ -152,9 +154,10 @@ impl Schedule {
         assert!(at >= next);
         if script.byte() & 1 == 0 {
             self.recovery.on_skipped(SpaceId::Data, next);
-            numbers
-                .skipped
-                .insert_bounded(numbers.next..numbers.next + 1, 8);
+            if numbers.skipped.len() == SKIPPED_NUMBERS {
+                numbers.skipped.pop_front();
+            }
+            numbers.skipped.push_back(numbers.next);
             numbers.next += 1;
         }
     }
@@ -196,7 +199,7 @@ impl Schedule {
         let skipped = numbers
             .skipped
             .iter()
-            .any(|skipped| ranges.overlaps(&skipped));
+            .any(|&skipped| ranges.overlaps(&(skipped..skipped + 1)));
         let next = PacketNumber::new(numbers.next);
         let before = (
             self.recovery.bytes_in_flight(),
