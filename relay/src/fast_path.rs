@@ -98,7 +98,10 @@ impl On {
         options: &ServeOptions,
         interfaces: Vec<String>,
     ) -> std::result::Result<Self, Unavailable> {
-        let found = probe()?;
+        let mut found = probe()?;
+        if let Some(hook) = options.fast_path_hook {
+            found.hook = hook.into();
+        }
         let slots = options.fast_path_slots.unwrap_or(DEFAULT_SLOTS);
         // As many tracks as slots: each publisher can have one at least.
         let sizes = Sizes {
@@ -106,7 +109,7 @@ impl On {
             tracks: slots,
         };
         let mut kernel = Kernel::load(sizes)?;
-        kernel.attach(&interfaces)?;
+        kernel.attach_by(found.hook, &interfaces)?;
         let measured = options.measure.then(measure_run_time);
         let (each, all) = (sizes.bytes_per_slot() as u64, sizes.bytes() as u64);
         let what = format!(

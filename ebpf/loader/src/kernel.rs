@@ -26,7 +26,7 @@ use crate::layout::{AliasKey, Candidate, Flow, LOCAL_CID_LEN, map, step};
 use crate::memory::{Memory, Sizes};
 use crate::probe::{Unavailable, probe};
 use crate::verdict::Reason;
-use attach::{Hook, Link};
+use attach::{Claim, Hook, Link};
 use maps::Maps;
 
 /// The programs as they were built into this crate; nothing if they were not.
@@ -37,8 +37,8 @@ pub(crate) static OBJECT: &[u8] =
 pub struct Kernel {
     memory: Arc<Memory>,
     maps: Maps,
-    hook: Hook,
     links: Vec<Link>,
+    claims: Vec<Claim>,
     /// The kernel empties it when nobody has it open any more.
     _steps: ProgramArray<MapData>,
     ebpf: Ebpf,
@@ -96,27 +96,38 @@ impl Kernel {
         Ok(Self {
             memory: Arc::new(memory),
             maps,
-            hook: Hook::best(),
             links: Vec::new(),
+            claims: Vec::new(),
             _steps: steps,
             ebpf,
         })
     }
 
-    /// Attaches the programs to these interfaces.
+    /// Attaches the programs to these interfaces by the best hook that this kernel has.
     ///
     /// # Errors
     ///
     /// One of them does not take them; then they are attached to none.
     pub fn attach(&mut self, interfaces: &[String]) -> Result<(), Unavailable> {
-        let (ebpf, links) = (&mut self.ebpf, &mut self.links);
-        let attached = interfaces
-            .iter()
-            .try_for_each(|name| self.hook.attach(ebpf, name, links));
-        if attached.is_err() {
-            self.detach();
+        self.attach_by(Hook::best(), interfaces)
+    }
+
+    /// The same by this hook.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn attach_by(&mut self, hook: Hook, interfaces: &[String]) -> Result<(), Unavailable> {
+        for name in interfaces {
+            match hook.attach(&mut self.ebpf, name, &mut self.links) {
+                Ok(claim) => self.claims.push(claim),
+                Err(why) => {
+                    self.detach();
+                    return Err(why);
+                }
+            }
         }
-        attached
+        Ok(())
     }
 
     /// Detaches them from everywhere.
@@ -124,11 +135,7 @@ impl Kernel {
         for link in self.links.drain(..) {
             link.detach(&mut self.ebpf);
         }
-    }
-
-    /// How they are attached.
-    pub const fn hook(&self) -> Hook {
-        self.hook
+        self.claims.clear();
     }
 
     /// The programs.
@@ -279,7 +286,7 @@ impl fmt::Debug for Kernel {
         let sizes = self.memory.sizes();
         f.debug_struct("Kernel")
             .field("sizes", &sizes)
-            .field("hook", &self.hook)
+            .field("links", &self.links)
             .finish_non_exhaustive()
     }
 }

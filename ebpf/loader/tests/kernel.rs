@@ -5,6 +5,8 @@
 #[path = "support/network.rs"]
 mod network;
 
+use std::net::UdpSocket;
+
 use network::{ip, on_a_network};
 use relay_ebpf_loader::kernel::attach::{Hook, clean_up};
 use relay_ebpf_loader::kernel::measure_run_time;
@@ -16,6 +18,10 @@ const SIZES: Sizes = Sizes {
     slots: 8,
     tracks: 4,
 };
+
+/// All that there are.
+const HOOKS: [Hook; 2] = [Hook::Tcx, Hook::Netlink];
+const NOTHING: [String; 0] = [];
 
 fn loaded() -> Kernel {
     Kernel::load(SIZES).unwrap_or_else(|why| panic!("{why}"))
@@ -92,20 +98,43 @@ fn packets_that_pass_are_counted_and_measured() {
 #[test]
 fn a_second_relay_is_refused_and_nothing_stays_of_the_first() {
     on_a_network(|| {
-        let mut first = loaded();
-        first
-            .attach(&["left".into(), "right".into()])
-            .expect("veth");
-        if first.hook() == Hook::Tcx {
+        for (hook, others) in HOOKS
+            .into_iter()
+            .flat_map(|hook| HOOKS.map(|of| (hook, of)))
+        {
+            let mut first = loaded();
+            let both = ["left".into(), "right".into()];
+            first.attach_by(hook, &both).expect("veth");
             let mut second = loaded();
-            let why = second.attach(&["left".into()]).expect_err("one is there");
-            assert!(why.to_string().contains("another relay's"), "{why}");
+            let why = second.attach_by(others, &["left".into()]);
+            let why = why.expect_err("one is there").to_string();
+            assert!(why.contains("another relay"), "{why}");
+            assert_eq!(clean_up().expect("interfaces"), NOTHING, "it is alive");
+            drop(first);
+            let mut third = loaded();
+            let attached = third.attach_by(others, &["left".into()]);
+            attached.expect("the first has gone");
+            third.detach();
+            assert_eq!(clean_up().expect("interfaces"), NOTHING);
         }
-        drop(first);
-        let mut third = loaded();
-        third.attach(&["left".into()]).expect("the first has gone");
-        third.detach();
-        assert_eq!(clean_up().expect("interfaces"), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn packets_meet_the_programs_by_either_hook() {
+    on_a_network(|| {
+        ip("addr add 10.9.0.1/24 dev left");
+        ip("neigh replace 10.9.0.2 lladdr 02:00:00:00:00:01 dev left nud permanent");
+        for hook in HOOKS {
+            let mut kernel = loaded();
+            let both = ["left".into(), "right".into()];
+            kernel.attach_by(hook, &both).expect("veth");
+            let socket = UdpSocket::bind("10.9.0.1:0").expect("our address");
+            socket.send_to(&[0; 20], "10.9.0.2:9").expect("a neighbour");
+            // Egress is part of the call that sends.
+            let seen: u64 = kernel.counters().iter().map(|(_, count)| count).sum();
+            assert_ne!(seen, 0, "{hook}: no program saw the packet");
+        }
     });
 }
 

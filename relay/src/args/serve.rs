@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use quic_relay::url::RelayUrl;
+use relay_ebpf_loader::kernel::attach::Hook;
 use serde::Deserialize;
 
 use crate::error::{Failure, Kind, Result};
@@ -68,6 +69,9 @@ pub(crate) struct ServeOptions {
     /// Where packets come in and go out, for the fast path [default: from the routing table].
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub(crate) interface: Vec<String>,
+    /// How the fast path is attached to them [default: tcx from Linux 6.6 on, netlink before].
+    #[arg(long, value_enum, value_name = "tcx|netlink")]
+    pub(crate) fast_path_hook: Option<FastPathHook>,
     /// How many publishers and subscribers the kernel serves; the others are served as without it
     /// [default: 128].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_SLOTS))]
@@ -96,6 +100,25 @@ pub(crate) enum FastPath {
     Require,
     /// Not at all.
     Off,
+}
+
+/// How programs are attached to an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FastPathHook {
+    /// Links, which end with the process.
+    Tcx,
+    /// Filters, which `tc` shows and a killed process leaves behind; `cleanup` removes them.
+    Netlink,
+}
+
+impl From<FastPathHook> for Hook {
+    fn from(hook: FastPathHook) -> Self {
+        match hook {
+            FastPathHook::Tcx => Self::Tcx,
+            FastPathHook::Netlink => Self::Netlink,
+        }
+    }
 }
 
 impl ServeOptions {
@@ -144,6 +167,7 @@ impl ServeOptions {
                 true => file.interface,
                 false => self.interface,
             },
+            fast_path_hook: self.fast_path_hook.or(file.fast_path_hook),
             fast_path_slots: self.fast_path_slots.or(file.fast_path_slots),
             control: self.control.or(file.control),
             qlog: self.qlog.or(file.qlog),
@@ -222,11 +246,14 @@ mod tests {
 
     #[test]
     fn fast_path_has_the_same_words_in_the_file() {
-        let file = options("fast-path = 'require'\ninterface = ['a', 'b']\nfast-path-slots = 7");
+        let file = options(
+            "fast-path = 'require'\ninterface = ['a', 'b']\nfast-path-slots = 7\nfast-path-hook = 'netlink'",
+        );
         let file = file.unwrap();
         let serve = parse("quic-relay serve --interface c --fast-path off").unwrap();
         let merged = serve.options.over(file);
         assert_eq!(merged.fast_path, Some(FastPath::Off));
+        assert_eq!(merged.fast_path_hook, Some(FastPathHook::Netlink));
         assert_eq!(
             (merged.interface, merged.fast_path_slots),
             (vec!["c".into()], Some(7))

@@ -16,6 +16,8 @@ pub enum Mode {
     Off,
     /// It does.
     On,
+    /// It does, by netlink TC filters.
+    Netlink,
     /// It does at times, decided by this seed.
     Switched(u64),
 }
@@ -29,6 +31,7 @@ impl Mode {
         match self {
             Self::Off => "--raw --fast-path off",
             Self::On | Self::Switched(_) => "--raw --fast-path require --fast-path-slots 16",
+            Self::Netlink => "--raw --fast-path require --fast-path-slots 16 --fast-path-hook netlink",
         }
     }
 

@@ -10,6 +10,8 @@
 use core::fmt;
 use std::fs;
 use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use aya::Ebpf;
 use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, TcError, TcHandle};
@@ -37,14 +39,15 @@ impl Hook {
         }
     }
 
-    /// Attaches all programs to an interface.
+    /// Attaches all programs to an interface, which is then this relay's.
     pub(super) fn attach(
         self,
         ebpf: &mut Ebpf,
         interface: &str,
         links: &mut Vec<Link>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<Claim, Unavailable> {
         has_ethernet(interface)?;
+        let claim = Claim::of(interface)?;
         self.make_room(interface)?;
         for (place, (name, direction)) in PLACES.into_iter().enumerate() {
             let program = program(ebpf, name)?;
@@ -54,7 +57,7 @@ impl Hook {
                 .map_err(|error| Unavailable::because(format!("{interface}: {}", text(&error))))?;
             links.push(Link { name, id });
         }
-        Ok(())
+        Ok(claim)
     }
 
     fn options(self, place: usize, direction: TcAttachType) -> TcAttachOptions {
@@ -70,22 +73,38 @@ impl Hook {
         }
     }
 
-    /// Never two of us on one hook: each would send every copy.
+    /// What a relay that was killed has left there is taken away, whichever hook comes now.
     fn make_room(self, interface: &str) -> Result<(), Unavailable> {
-        match self {
-            Self::Tcx => match of_others(interface) {
-                Some(name) => Err(Unavailable::because(format!(
-                    "another relay's {name} is attached to {interface}"
-                ))),
-                None => Ok(()),
-            },
-            Self::Netlink => {
-                // Fails where it is already, and then nothing is missing.
-                let _ = tc::qdisc_add_clsact(interface);
-                remove_filters(interface);
-                Ok(())
-            }
+        if let Some(name) = of_others(interface) {
+            let why = format!("another relay's {name} is attached to {interface}");
+            return Err(Unavailable::because(why));
         }
+        if self == Self::Netlink {
+            // Fails where it is already, and then nothing is missing.
+            let _ = tc::qdisc_add_clsact(interface);
+        }
+        remove_filters(interface);
+        Ok(())
+    }
+}
+
+/// Never two of us on one interface: each would send every copy. A name that one process at a time can have in this
+/// network namespace says who is there; it ends with the process, which filters do not.
+#[derive(Debug)]
+pub(super) struct Claim(#[expect(dead_code, reason = "held, not read")] UnixDatagram);
+
+impl Claim {
+    fn of(interface: &str) -> Result<Self, Unavailable> {
+        let name = format!("quic-relay/fast-path/{interface}");
+        let claimed = SocketAddr::from_abstract_name(name)
+            .and_then(|name| UnixDatagram::bind_addr(&name))
+            .map(Self);
+        claimed.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                Unavailable::because(format!("another relay has the fast path on {interface}"))
+            }
+            _ => Unavailable::because(format!("{interface}: {error}")),
+        })
     }
 }
 
@@ -131,7 +150,8 @@ impl fmt::Display for Hook {
     }
 }
 
-/// Removes from all interfaces what a relay that was killed has left there; a line for each thing removed.
+/// Removes from all interfaces what a relay that was killed has left there; a line for each thing removed. What
+/// belongs to a relay that runs stays.
 ///
 /// # Errors
 ///
@@ -140,6 +160,9 @@ pub fn clean_up() -> io::Result<Vec<String>> {
     let mut removed = Vec::new();
     for entry in fs::read_dir("/sys/class/net")? {
         let name = entry?.file_name().to_string_lossy().into_owned();
+        let Ok(_claim) = Claim::of(&name) else {
+            continue;
+        };
         let here = remove_filters(&name);
         removed.extend(
             here.into_iter()

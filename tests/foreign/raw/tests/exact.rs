@@ -20,7 +20,7 @@ fn exact(test: &str, mode: Mode, family: Family) {
     let (_, packets) = scene.play(mode, true);
     match mode {
         Mode::Off => assert_eq!(packets.0, 0),
-        Mode::On => assert_by_kernel(packets, 0.5),
+        Mode::On | Mode::Netlink => assert_by_kernel(packets, 0.5),
         Mode::Switched(_) => assert_by_kernel(packets, 0.1),
     }
 }
@@ -43,6 +43,11 @@ fn kernel_over_ipv4() {
 #[test]
 fn kernel_over_ipv6() {
     exact("kernel_over_ipv6", Mode::On, Family::V6);
+}
+
+#[test]
+fn kernel_attached_by_netlink() {
+    exact("kernel_attached_by_netlink", Mode::Netlink, Family::V4);
 }
 
 #[test]

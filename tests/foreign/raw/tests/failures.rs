@@ -25,14 +25,12 @@ fn to_relay(seen: &[Seen]) -> Vec<Instant> {
     seen.iter().filter(|seen| seen.to.port() == PORT).map(|seen| seen.at).collect()
 }
 
-#[test]
-fn killed_relay_forwards_nothing_and_leaves_nothing() {
-    let test = "killed_relay_forwards_nothing_and_leaves_nothing";
+/// Kills the relay while it forwards; what `cleanup` says then. Another relay starts in its place before, if so wished.
+#[track_caller]
+fn killed(test: &str, mode: Mode, is_replaced_first: bool) -> Option<String> {
     // A window that never fills: the publisher goes on although nobody answers.
     let words = "datagrams=4000 window=100000000";
-    let Some(mut scene) = Scene::usual(test, &PEERS, Mode::On, Family::V4, words, "") else {
-        return;
-    };
+    let mut scene = Scene::usual(test, &PEERS, mode, Family::V4, words, "")?;
     scene.publisher.order("go");
     std::thread::sleep(Duration::from_millis(500));
     let arrivals = Capture::start(&scene.world, Place::Relay, "to-pub");
@@ -40,6 +38,7 @@ fn killed_relay_forwards_nothing_and_leaves_nothing() {
     std::thread::sleep(Duration::from_millis(200));
     let (kernel, _) = scene.relay.packets();
     assert!(kernel > 300, "{:#}", scene.relay.status());
+    assert_eq!(cleanup(&scene.world), "", "nothing is taken from a relay that runs");
     let killed = Instant::now();
     scene.relay.process.signal(Signal::SIGKILL);
     std::thread::sleep(Duration::from_millis(1500));
@@ -49,11 +48,37 @@ fn killed_relay_forwards_nothing_and_leaves_nothing() {
     assert!(seen.iter().any(|at| *at < killed), "nothing was forwarded before");
     assert!(late(&arrived) > 200, "the publisher did not go on");
     assert_eq!(late(&seen), 0);
-    assert_eq!(cleanup(&scene.world), "", "something was still attached");
+    let left = (!is_replaced_first).then(|| cleanup(&scene.world));
     // Another relay in its place starts from nothing.
-    let words = Mode::On.words();
-    let relay = Relay::start(test, &scene.world, words).expect("the first one did start");
+    let relay = Relay::start(test, &scene.world, mode.words()).expect("the first one did start");
     assert_eq!(relay.status()["fast_path"]["slots_used"], 0);
+    drop(relay);
+    Some(left.unwrap_or_else(|| cleanup(&scene.world)))
+}
+
+#[test]
+fn killed_relay_forwards_nothing_and_leaves_nothing() {
+    let left = killed("killed_relay_forwards_nothing_and_leaves_nothing", Mode::On, false);
+    assert!(left.is_none_or(|left| left.is_empty()), "something was still attached");
+}
+
+#[test]
+fn killed_relay_leaves_filters_of_netlink_that_are_cleaned_up() {
+    let left = killed("killed_relay_leaves_filters_of_netlink_that_are_cleaned_up", Mode::Netlink, false);
+    let Some(left) = left else { return };
+    for interface in ["to-pub", "to-sub"] {
+        for program in ["qrelay_ingress", "qrelay_clients", "qrelay_egress"] {
+            let line = format!("removed {program} from {interface}\n");
+            assert_eq!(left.matches(&line).count(), 1, "{left}");
+        }
+    }
+}
+
+#[test]
+fn killed_relay_is_replaced_where_its_filters_are_still() {
+    // A relay that is dropped is killed: of the two that were, one set of filters is there.
+    let left = killed("killed_relay_is_replaced_where_its_filters_are_still", Mode::Netlink, true);
+    assert!(left.is_none_or(|left| left.lines().count() == 6));
 }
 
 #[test]
