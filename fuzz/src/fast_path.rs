@@ -4,11 +4,10 @@
 use std::cell::RefCell;
 
 use relay_ebpf_loader::layout::{AliasKey, Member, state};
-use relay_ebpf_loader::verdict::Reason;
 use relay_ebpf_loader::{Engine, Sizes, Twin};
 
 use crate::bytes::Script;
-use crate::reference::{Reference, Wish};
+use crate::reference::{Reference, Wish, given_up};
 use crate::world::{ALIAS, NOW, PUBLISHER, TRACK, World};
 
 thread_local! {
@@ -72,21 +71,6 @@ fn life(twin: &Twin, mut script: Script<'_>) {
             "packet {number}: {payload:x?}\n{copy:x?}\n{expected:x?}"
         );
     }
-}
-
-/// How often there was no room.
-fn given_up(twin: &Twin) -> u64 {
-    let reasons = [
-        Reason::TooManyFrames,
-        Reason::SourceTaken,
-        Reason::OutletTaken,
-        Reason::NoStreamCredit,
-    ];
-    let counters = twin.counters();
-    reasons
-        .map(|reason| counters[reason as usize].1)
-        .iter()
-        .sum()
 }
 
 /// Packets of one life.

@@ -1,9 +1,9 @@
-//! Packets of any content under the right keys, and what an endpoint sent, opened again (RFC 9001 §5).
+//! Packets of any content under the right keys, and what must hold for those that an endpoint sent (RFC 9001 §5).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use quic_lite::protection::{Keys, ProtectedPacket, TAG_LEN, seal_packet};
+use quic_lite::protection::{Keys, TAG_LEN, seal_packet};
 use quic_lite::range_set::RangeSet;
 use quic_lite::wire::connection_id::ConnectionId;
 use quic_lite::wire::frame::{Ack, Frame, frames};
@@ -57,41 +57,6 @@ fn finish(mut out: Writer<'_>, pn_offset: usize, number: PacketNumber, keys: &Ke
     let mut packet = out.written().to_vec();
     seal_packet(&mut packet, pn_offset, number, keys).expect("four bytes of number are enough");
     packet
-}
-
-/// A packet that was opened.
-pub struct Opened {
-    /// Its number.
-    pub number: PacketNumber,
-    /// Its Key Phase bit.
-    pub phase: bool,
-    /// Its frames.
-    pub payload: Vec<u8>,
-}
-
-/// Opens a packet, if these are its keys.
-pub fn open(
-    bytes: &[u8],
-    pn_offset: usize,
-    keys: &Keys,
-    largest: Option<PacketNumber>,
-) -> Option<Opened> {
-    let mut bytes = bytes.to_vec();
-    let packet = ProtectedPacket {
-        bytes: &mut bytes,
-        pn_offset,
-    };
-    let packet = packet.unprotect(&keys.header).ok()?;
-    let phase = packet.key_phase();
-    let packet = packet.open(&keys.packet, largest).ok()?;
-    packet
-        .check_reserved_bits()
-        .expect("an endpoint sets reserved bits");
-    Some(Opened {
-        number: packet.number,
-        phase,
-        payload: packet.payload.to_vec(),
-    })
 }
 
 /// The frames of a packet that an endpoint sent: some, well-formed and allowed there.

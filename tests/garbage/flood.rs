@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use integration::forge::{Initial, PING, cid};
+use integration::forge::stranger;
 use quic_lite::rng::Rng;
 
 /// What strangers send.
@@ -71,15 +71,7 @@ fn datagrams(kind: Kind) -> Vec<Vec<u8>> {
             rng.fill(&mut bytes);
             bytes
         }
-        Kind::Initials => {
-            let (destination, source) = (cid(&number.to_be_bytes()), cid(b"us"));
-            let initial = Initial {
-                destination,
-                source,
-                token: &[],
-            };
-            initial.of_client(PING, 1200)
-        }
+        Kind::Initials => stranger(number),
     };
     (0..499).map(one).collect()
 }

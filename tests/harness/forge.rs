@@ -3,11 +3,13 @@
 
 use quic_lite::Side;
 use quic_lite::connection::Connection;
-use quic_lite::protection::{Keys, ProtectedPacket, TAG_LEN, seal_packet};
+use quic_lite::protection::{Keys, TAG_LEN, seal_packet};
 use quic_lite::wire::connection_id::ConnectionId;
 use quic_lite::wire::header::{Header, LongHeader, LongType, ShortHeader};
 use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::wire::writer::Writer;
+
+use crate::opened::open;
 
 /// A connection ID of these bytes.
 pub fn cid(bytes: &[u8]) -> ConnectionId {
@@ -65,6 +67,16 @@ impl Initial<'_> {
     }
 }
 
+/// The first datagram of a client that nobody knows: different for each `number`.
+pub fn stranger(number: u64) -> Vec<u8> {
+    let initial = Initial {
+        destination: cid(&number.to_be_bytes()),
+        source: cid(b"us"),
+        token: &[],
+    };
+    initial.of_client(PING, 1200)
+}
+
 /// A 1-RTT packet as `from` would make it, with this number and these frames, under its keys of today or under
 /// those that come after so many updates.
 pub fn one_rtt(from: &Connection, number: u64, frames: &[u8], updates: u32) -> Vec<u8> {
@@ -97,14 +109,9 @@ pub fn open_server_initial(packet: &[u8], made_up: &ConnectionId) -> Option<Vec<
     else {
         return None;
     };
-    let mut bytes = packet[..pn_offset + length].to_vec();
     let keys = Keys::initial(made_up, Side::Client).remote;
-    let bytes = &mut bytes[..];
-    let opened = ProtectedPacket { bytes, pn_offset }
-        .unprotect(&keys.header)
-        .ok()?;
-    let opened = opened.open(&keys.packet, None).ok()?;
-    Some(opened.payload.to_vec())
+    let opened = open(&packet[..pn_offset + length], pn_offset, &keys, None)?;
+    Some(opened.payload)
 }
 
 /// PING.

@@ -7,6 +7,7 @@
 //! | `scenario` | the settings of one run |
 //! | `pair` | two endpoints and their applications, driven step by step |
 //! | `tap` | every packet sent, opened |
+//! | `opened` | how a packet is opened |
 //! | `trace` | what may be asked of them |
 //! | `invariants`, `flow` | what must hold after every step of any run |
 //! | `scripted`, `duel` | a peer that sends whatever it is told to, against an endpoint that knows of nothing |
@@ -30,6 +31,7 @@ pub mod heap;
 pub mod invariants;
 pub mod link;
 pub mod network;
+pub mod opened;
 pub mod pair;
 pub mod scenario;
 pub mod scripted;

@@ -6,7 +6,7 @@
 //! protected, so that an endpoint cannot refuse it for less than its contents.
 
 use quic_lite::Side;
-use quic_lite::protection::{KeyPair, Keys, ProtectedPacket, TAG_LEN, retry, seal_packet};
+use quic_lite::protection::{KeyPair, Keys, TAG_LEN, retry, seal_packet};
 use quic_lite::range_set::RangeSet;
 use quic_lite::tls::{ClientTls, Level, ServerTls, TlsOutput, TlsSession};
 use quic_lite::wire::connection_id::ConnectionId;
@@ -17,6 +17,7 @@ use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::wire::transport_parameters::TransportParameters;
 use quic_lite::wire::writer::Writer;
 
+use crate::opened::open;
 use crate::tap::{CID_LEN, Kind};
 
 /// What it brings to its handshake.
@@ -356,14 +357,8 @@ impl ScriptedPeer {
         let largest = largest.map(|range| PacketNumber::new(range.end - 1));
         let keys = space.keys.as_mut()?;
         let open = |keys: &Keys| {
-            let mut bytes = bytes.to_vec();
-            let protected = ProtectedPacket {
-                bytes: &mut bytes,
-                pn_offset: packet.pn_offset,
-            };
-            let unprotected = protected.unprotect(&keys.header).ok()?;
-            let opened = unprotected.open(&keys.packet, largest).ok()?;
-            Some((opened.number.value(), opened.payload.to_vec()))
+            let opened = open(bytes, packet.pn_offset, keys, largest)?;
+            Some((opened.number.value(), opened.payload))
         };
         if let Some(opened) = open(&keys.remote) {
             return Some(opened);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quic_lite::connection::Ecn;
-use quic_lite::protection::{CipherSuite, Keys, ProtectedPacket, Secret};
+use quic_lite::protection::{CipherSuite, Keys, Secret};
 use quic_lite::tls::rustls::KeyLog;
 use quic_lite::wire::connection_id::ConnectionId;
 use quic_lite::wire::datagram::{self, Packet};
@@ -16,6 +16,8 @@ use quic_lite::wire::frame::{self, Frame};
 use quic_lite::wire::header::{Header, LongType, PacketType};
 use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::{Side, Time};
+
+use crate::opened::{Opened, open};
 
 /// Bytes in the connection IDs of both endpoints.
 pub const CID_LEN: usize = 8;
@@ -321,36 +323,6 @@ impl Tap {
         };
         Some(opened)
     }
-}
-
-struct Opened {
-    number: PacketNumber,
-    key_phase: bool,
-    payload: Vec<u8>,
-}
-
-fn open(
-    bytes: &[u8],
-    pn_offset: usize,
-    keys: &Keys,
-    largest: Option<PacketNumber>,
-) -> Option<Opened> {
-    let mut bytes = bytes.to_vec();
-    let packet = ProtectedPacket {
-        bytes: &mut bytes,
-        pn_offset,
-    };
-    let packet = packet.unprotect(&keys.header).ok()?;
-    let key_phase = packet.key_phase();
-    let packet = packet.open(&keys.packet, largest).ok()?;
-    packet
-        .check_reserved_bits()
-        .expect("an endpoint set reserved bits");
-    Some(Opened {
-        number: packet.number,
-        key_phase,
-        payload: packet.payload.to_vec(),
-    })
 }
 
 /// Finds the suite by trying those whose secrets have this length.

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use integration::forge::{Initial, PING, cid};
+use integration::forge::stranger;
 use quic_lite::connection::FourTuple;
 use quic_lite::rng::Rng;
 use quic_relay::serve::RelayConfig;
@@ -104,17 +104,7 @@ fn row_20_a_hundred_thousand_datagrams_of_garbage_cost_next_to_nothing() {
 
 #[test]
 fn row_19_a_hundred_thousand_forged_clients_cost_what_is_stated() {
-    let first: Vec<Vec<u8>> = (0..16_u64)
-        .map(|number| {
-            let (destination, source) = (cid(&number.to_be_bytes()), cid(b"us"));
-            let initial = Initial {
-                destination,
-                source,
-                token: &[],
-            };
-            initial.of_client(PING, 1200)
-        })
-        .collect();
+    let first: Vec<Vec<u8>> = (0..16_u64).map(stranger).collect();
     let cost = flood(|number, _| first[number as usize % first.len()].clone());
     report("forged clients", &cost);
     // 256 handshakes, before Retry begins.

@@ -104,21 +104,24 @@ fn come_or_go(world: &mut World, here: &mut Vec<usize>) {
         0 if here.len() < 12 => here.push(world.begin_to_join(subscriber())),
         1 if !here.is_empty() => {
             let at = world.random(here.len() as u64) as usize;
-            let (place, now) = (here.swap_remove(at), world.now);
-            match world.random(3) {
-                // It vanishes without a word; the idle timeout finds it.
-                0 => world.down(place).blackhole = true,
-                1 => world.clients[place].close(now),
-                // The relay closes.
-                _ => {
-                    let handle = world.served(place).map(|(handle, _)| handle);
-                    if let Some(handle) = handle {
-                        world.close(handle);
-                    }
-                }
-            }
+            leave(world, here.swap_remove(at));
         }
         _ => {}
+    }
+}
+
+/// A client is gone: without a word, so that the idle timeout finds it, in order, or because the relay wants it.
+pub(super) fn leave(world: &mut World, place: usize) {
+    let now = world.now;
+    match world.random(3) {
+        0 => world.down(place).blackhole = true,
+        1 => world.clients[place].close(now),
+        _ => {
+            let handle = world.served(place).map(|(handle, _)| handle);
+            if let Some(handle) = handle {
+                world.close(handle);
+            }
+        }
     }
 }
 

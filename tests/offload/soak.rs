@@ -8,6 +8,7 @@ use integration::for_each_seed;
 use integration::network::address;
 use quic_lite::Side;
 
+use super::changes::leave;
 use super::client::Part;
 use super::media::{AUDIO, VIDEO, check, publisher, subscriber, write};
 use super::world::{Settings, World};
@@ -103,21 +104,6 @@ fn disturb(world: &mut World, steady: &[usize; 2], others: &mut Vec<usize>) {
             world.is_stopped = false;
         }
         _ => {}
-    }
-}
-
-/// In order, without a word, or because the relay wants it.
-fn leave(world: &mut World, place: usize) {
-    let now = world.now;
-    match world.random(3) {
-        0 => world.down(place).blackhole = true,
-        1 => world.clients[place].close(now),
-        _ => {
-            let handle = world.served(place).map(|(handle, _)| handle);
-            if let Some(handle) = handle {
-                world.close(handle);
-            }
-        }
     }
 }
 

@@ -5,9 +5,8 @@ mod reference;
 #[path = "support/world.rs"]
 mod world;
 
-use reference::{Reference, Wish};
+use reference::{Reference, Wish, given_up};
 use relay_ebpf_loader::layout::{AliasKey, Member};
-use relay_ebpf_loader::verdict::Reason;
 use relay_ebpf_loader::{Engine, Sizes, Twin};
 use world::{ALIAS, NOW, PUBLISHER, TRACK, World};
 
@@ -190,19 +189,4 @@ fn compare(seed: u64, random: &mut Random, wish: &Wish) -> (usize, usize) {
         }
     }
     (sent, left)
-}
-
-/// How often there was no room.
-fn given_up(twin: &Twin) -> u64 {
-    let reasons = [
-        Reason::TooManyFrames,
-        Reason::SourceTaken,
-        Reason::OutletTaken,
-        Reason::NoStreamCredit,
-    ];
-    let counters = twin.counters();
-    reasons
-        .map(|reason| counters[reason as usize].1)
-        .iter()
-        .sum()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use integration::opened::open;
 use quic_lite::Side;
 use quic_lite::connection::Event;
 use quic_lite::protection::{Keys, retry};
@@ -16,7 +17,7 @@ use quic_lite::wire::writer::Writer;
 use crate::bytes::Script;
 use crate::initial::{MAX_HELD, MAX_PAYLOAD, MAX_STEPS, cid};
 use crate::memory::Held;
-use crate::peer::{CID_LEN, check_acknowledged, frames_of, open, seal_long, seal_short};
+use crate::peer::{CID_LEN, check_acknowledged, frames_of, seal_long, seal_short};
 use crate::session::{Subject, client_address, config, endpoint, server_address};
 use crate::tls::{self, Secrets};
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use integration::opened::open;
 use quic_lite::Side;
 use quic_lite::connection::Event;
 use quic_lite::protection::Keys;
@@ -16,7 +17,7 @@ use quic_lite::wire::header::{Header, LongHeader, LongType, PacketType};
 use crate::bytes::Script;
 use crate::initial::{MAX_HELD, MAX_PAYLOAD, MAX_STEPS, cid, padded};
 use crate::memory::Held;
-use crate::peer::{Accounts, CID_LEN, check_acknowledged, frames_of, open, seal_long, seal_short};
+use crate::peer::{Accounts, CID_LEN, check_acknowledged, frames_of, seal_long, seal_short};
 use crate::session::{Subject, client_address, endpoint, server_address};
 use crate::tls::{self, Secrets};
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
+use integration::opened::{Opened, open};
 use quic_lite::connection::Connection;
 use quic_lite::protection::Keys;
 use quic_lite::range_set::RangeSet;
@@ -13,7 +14,7 @@ use quic_lite::wire::header::PacketType;
 use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::{Dir, Side, StreamId};
 
-use crate::peer::{Accounts, CID_LEN, Opened, check_acknowledged, frames_of, open};
+use crate::peer::{Accounts, CID_LEN, check_acknowledged, frames_of};
 
 /// The peer's books.
 pub struct Watch {
@@ -142,13 +143,13 @@ impl Watch {
 
     fn open(&mut self, bytes: &[u8], pn_offset: usize) -> Option<Opened> {
         if let Some(opened) = open(bytes, pn_offset, &self.keys, self.largest) {
-            assert_eq!(opened.phase, self.phase, "a key phase without new keys");
+            assert_eq!(opened.key_phase, self.phase, "a key phase without new keys");
             return Some(opened);
         }
         let next = self.keys.next_generation();
         let opened = open(bytes, pn_offset, &next, self.largest)?;
-        assert_ne!(opened.phase, self.phase, "new keys without a key phase");
-        self.phase = opened.phase;
+        assert_ne!(opened.key_phase, self.phase, "new keys without a key phase");
+        self.phase = opened.key_phase;
         self.keys = next;
         self.updates += 1;
         Some(opened)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use integration::opened::open;
 use quic_lite::connection::FourTuple;
 use quic_lite::endpoint::Endpoint;
 use quic_lite::protection::Keys;
@@ -14,7 +15,7 @@ use quic_lite::wire::writer::Writer;
 use quic_lite::{Side, Time};
 
 use super::{Seed, hex, wire};
-use crate::peer::{CID_LEN, open};
+use crate::peer::CID_LEN;
 use crate::session::{client_address, config, endpoint, server_address};
 use crate::tls::{self, Secrets};
 

@@ -3,6 +3,9 @@
 
 use std::collections::HashMap;
 
+use relay_ebpf_loader::verdict::Reason;
+use relay_ebpf_loader::{Engine, Twin};
+
 /// A frame that may go on.
 #[derive(Clone, Debug)]
 struct Unit {
@@ -312,4 +315,19 @@ fn put_vi64(value: u64, len: usize) -> Vec<u8> {
         len => u8::MAX.checked_shl(9 - len as u32).unwrap_or(0),
     };
     bytes
+}
+
+/// How often the programs gave up for want of room, of which the reference has more.
+pub fn given_up(twin: &Twin) -> u64 {
+    let reasons = [
+        Reason::TooManyFrames,
+        Reason::SourceTaken,
+        Reason::OutletTaken,
+        Reason::NoStreamCredit,
+    ];
+    let counters = twin.counters();
+    reasons
+        .map(|reason| counters[reason as usize].1)
+        .iter()
+        .sum()
 }
