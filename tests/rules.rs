@@ -256,16 +256,23 @@ fn attacks_name_code_and_tests_that_exist() {
 /// Every limit has its row, with the value of the code and a test that crosses it.
 #[test]
 fn limits_have_their_values_and_tests() {
-    let source = read("quic-lite/src/limits.rs");
+    let page = read("doc/limits.md");
+    for (source, head, least) in [
+        ("quic-lite/src/limits.rs", "limit", 50),
+        ("relay/src/limits.rs", "limit of the relay", 40),
+    ] {
+        check_limits(&read(source), least, table(&page, head));
+    }
+}
+
+fn check_limits(source: &str, least: usize, rows: Vec<Vec<&str>>) {
     let limits: BTreeSet<(&str, &str)> = source
         .lines()
         .filter_map(|line| line.strip_prefix("pub const ")?.strip_suffix(';'))
         .filter_map(|limit| limit.split_once(" = "))
         .filter_map(|(name, value)| Some((name.split_once(':')?.0, value)))
         .collect();
-    assert!(limits.len() > 50, "the limits were not found");
-    let page = read("doc/limits.md");
-    let rows = table(&page, "limit");
+    assert!(limits.len() > least, "the limits were not found");
     let told: BTreeSet<(&str, &str)> = rows
         .iter()
         .map(|row| (row[0].trim_matches('`'), row[1].trim_matches('`')))

@@ -293,7 +293,7 @@ impl Driver {
 
     /// Sends until nothing is ready, the kernel has no room, or the budget is spent.
     fn send(&mut self) -> io::Result<()> {
-        for _ in 0..SEND_BUDGET {
+        for _ in 0..limits::SEND_BUDGET {
             if self.blocked.is_some() {
                 break;
             }
@@ -394,5 +394,3 @@ const WAKER: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
 /// Tokens from here on belong to the application; below are the sockets.
 const WATCHED: usize = 1 << 16;
-/// Batches sent before the sockets are read again.
-const SEND_BUDGET: usize = 16;

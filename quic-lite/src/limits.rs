@@ -31,6 +31,8 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const AMPLIFICATION: u64 = 3;
 /// Answers to PATH_CHALLENGE that wait: the newest of as many addresses. More between two sends are a flood.
 pub const PATH_RESPONSES: usize = 4;
+/// Packets with one PATH_CHALLENGE before its timeout: a lost one costs a timeout (RFC 9000 §8.2.1).
+pub const CHALLENGE_COPIES: u8 = 3;
 /// Changes of path that are followed without an acknowledgement: each takes a window of its own.
 pub const MOVES_WITHOUT_ACK: u32 = 8;
 /// Connection IDs of the peer that we offer to keep (RFC 9000 §5.1.1): each serves one path.
@@ -41,6 +43,10 @@ pub const ISSUED_CONNECTION_IDS: usize = 4;
 pub const RETIRED_CONNECTION_IDS: usize = 32;
 /// Ranges of the peer's sequence numbers: losses make a few holes, a hostile peer makes many.
 pub const CONNECTION_ID_RANGES: usize = 32;
+
+/// Stateless reset tokens of the peer in the endpoint's table, for each connection: one for each connection ID that
+/// it holds, and for those that it is letting go (RFC 9000 §10.3.1).
+pub const RESET_TOKENS: usize = 16;
 
 // Packets and acknowledgements.
 
@@ -62,6 +68,9 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Numbers left out on purpose that are remembered: acknowledgements reach back a round trip or so (RFC 9000
 /// §21.4).
 pub const SKIPPED_NUMBERS: usize = 8;
+/// Packets before the end of a key, or of packet numbers, where a connection that cannot renew it ends: one call may
+/// still seal so many, and another sender may have begun them (RFC 9001 §6.6).
+pub const KEY_RESERVE: u64 = 4096;
 /// Ranges of acknowledged numbers of which another sender has not told yet. A peer repeats its ranges, so that
 /// one which is let go is missed for a while only.
 pub const HELD_ACK_RANGES: usize = 64;
@@ -132,3 +141,7 @@ pub const NEW_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub const RECEIVE_BUDGET: usize = 1024;
 /// And the time that it takes for them.
 pub const RECEIVE_TIME: Duration = Duration::from_millis(4);
+/// Batches that the loop sends before it reads again.
+pub const SEND_BUDGET: usize = 16;
+/// Datagrams, or runs of them that the kernel cuts, in such a batch.
+pub const SEND_BATCH: usize = 64;

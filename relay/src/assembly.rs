@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use quic_lite::Time;
 
+use crate::limits;
+
 /// Orders the objects of one track.
 #[derive(Debug)]
 pub struct Assembly<T> {
@@ -191,7 +193,7 @@ impl<T> Assembly<T> {
             return false;
         }
         let since = *self.blocked_since.get_or_insert(now);
-        self.held > MAX_HELD || now >= since + self.patience_with(current)
+        self.held > limits::BEHIND_HOLE || now >= since + self.patience_with(current)
     }
 
     /// Goes on behind the hole: with the next object of the group, else with the next group.
@@ -247,9 +249,6 @@ impl<T> Default for Group<T> {
         }
     }
 }
-
-/// More than a few seconds of any video behind one hole.
-const MAX_HELD: usize = 64 << 20;
 
 /// How long after its known streams ended another stream of the same group may begin.
 const QUIET_PATIENCE: Duration = Duration::from_millis(500);
@@ -352,7 +351,7 @@ mod tests {
     #[test]
     fn memory_behind_a_hole_is_bounded() {
         let mut a = assembly(Some(0));
-        a.insert(1, 0, MAX_HELD, "1.0");
+        a.insert(1, 0, limits::BEHIND_HOLE, "1.0");
         assert!(drain(&mut a, 0).is_empty());
         a.insert(1, 1, 1, "1.1");
         assert_eq!(drain(&mut a, 0), ["1.0", "1.1"]);

@@ -17,6 +17,8 @@ use quic_lite::Time;
 
 use crate::error::{Failure, Kind, Result};
 
+use quic_relay::limits;
+
 /// The relay's end: a socket in the file system, which is gone when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -89,7 +91,7 @@ impl Control {
     /// Somebody has come, and is taken if there is a place.
     pub(crate) fn accept(&mut self, now: Time) {
         self.has_more = true;
-        while self.clients.len() < MAX_CLIENTS {
+        while self.clients.len() < limits::CONTROL_CLIENTS {
             match self.listener.accept() {
                 Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => {
                     self.clients.push(Client {
@@ -97,7 +99,7 @@ impl Control {
                         said: Vec::new(),
                         reply: None,
                         sent: 0,
-                        until: now + LISTENING,
+                        until: now + limits::CONTROL_LISTENING,
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -133,7 +135,7 @@ impl Client {
             match self.listen() {
                 Ok(Some(request)) => {
                     self.reply = Some(answer(request).into_bytes());
-                    self.until = now + WRITING;
+                    self.until = now + limits::CONTROL_WRITING;
                 }
                 Ok(None) => return true,
                 Err(_) => return false,
@@ -144,7 +146,7 @@ impl Client {
 
     /// Its request, once it is all there.
     fn listen(&mut self) -> io::Result<Option<Request>> {
-        let mut bytes = [0; MAX_LINE];
+        let mut bytes = [0; limits::CONTROL_LINE];
         let len = match self.stream.read(&mut bytes) {
             Err(error) if is_too_early(&error) => return Ok(None),
             other => other?,
@@ -152,7 +154,7 @@ impl Client {
         self.said.extend_from_slice(&bytes[..len]);
         match self.said.split_last() {
             Some((b'\n', line)) => Request::parse(line).map(Some),
-            Some(_) if len > 0 && self.said.len() < MAX_LINE => Ok(None),
+            Some(_) if len > 0 && self.said.len() < limits::CONTROL_LINE => Ok(None),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
@@ -260,18 +262,10 @@ pub(crate) fn ask(path: &Path, request: Request) -> Result<String> {
     Ok(text)
 }
 
-/// Who gets an answer at a time.
-const MAX_CLIENTS: usize = 8;
-/// How long a client may take to say what it wants.
-const LISTENING: Duration = Duration::from_millis(200);
-/// And then to read the answer.
-const WRITING: Duration = Duration::from_secs(2);
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a client whose socket was full is tried again.
 const AGAIN: Duration = Duration::from_millis(5);
-/// Longer than any request.
-const MAX_LINE: usize = 32;
 /// More than the status of ten thousand connections.
 const MAX_REPLY: u64 = 64 << 20;
 
@@ -357,7 +351,7 @@ mod tests {
         }
         assert_eq!(got, long.len());
         assert_eq!(control.clients.len(), 1);
-        control.go_on(NOW + WRITING, |_| unreachable!());
+        control.go_on(NOW + limits::CONTROL_WRITING, |_| unreachable!());
         assert!(control.clients.is_empty());
     }
 
@@ -365,14 +359,14 @@ mod tests {
     fn many_clients_take_turns() {
         let path = path("many");
         let mut control = Control::open(&path).unwrap();
-        let silent = (0..MAX_CLIENTS).map(|_| UnixStream::connect(&path).unwrap());
+        let silent = (0..limits::CONTROL_CLIENTS).map(|_| UnixStream::connect(&path).unwrap());
         let _silent: Vec<_> = silent.collect();
         let last = connected(&path, "status\n");
         control.accept(NOW);
         control.go_on(NOW, |_| unreachable!());
-        assert_eq!(control.clients.len(), MAX_CLIENTS);
-        control.go_on(NOW + WRITING, |_| unreachable!());
-        control.go_on(NOW + WRITING, |_| "short".into());
+        assert_eq!(control.clients.len(), limits::CONTROL_CLIENTS);
+        control.go_on(NOW + limits::CONTROL_LISTENING, |_| unreachable!());
+        control.go_on(NOW + limits::CONTROL_LISTENING, |_| "short".into());
         assert_eq!(read(&last), "short");
     }
 

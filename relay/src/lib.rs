@@ -7,6 +7,7 @@ pub mod cache;
 pub mod forward;
 pub mod ivf;
 pub mod keyframe;
+pub mod limits;
 pub mod moqt;
 pub mod offload;
 pub mod raw;

@@ -24,6 +24,7 @@
 //! was.
 
 use quic_relay::ivf::{self, FileHeader};
+use quic_relay::limits;
 use quic_relay::moqt::key_value::{PairWriter, Value, pairs};
 
 /// What a publisher of ours says about a track.
@@ -181,7 +182,7 @@ impl Rebuild {
         }
         self.dropped += u64::from(self.begun.take().is_some());
         match facts.length {
-            Some(length) if length > payload.len() as u64 && length <= MAX_UNIT => {
+            Some(length) if length > payload.len() as u64 && length <= limits::UNIT => {
                 self.begun = Some(Begun {
                     facts,
                     bytes: payload.to_vec(),
@@ -235,9 +236,6 @@ const FIRST_GROUP: u64 = 0x3808;
 
 /// Objects of streams are not cut; this is beyond any frame that `publish` reads.
 pub(crate) const WHOLE: usize = 64 << 20;
-
-/// What a publisher can make us hold for one unit.
-const MAX_UNIT: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -326,5 +324,19 @@ mod tests {
     #[test]
     fn empty_frame_is_an_object() {
         assert_eq!(cut(Some(1), b"", 1024).count(), 1);
+    }
+
+    #[test]
+    fn a_unit_that_would_be_too_long_is_not_waited_for() {
+        let mut out = Vec::new();
+        let mut rebuild = Rebuild::new(&TrackFacts::default(), &mut out);
+        for (length, waits) in [(limits::UNIT, true), (limits::UNIT + 1, false)] {
+            let facts = ObjectFacts {
+                length: Some(length),
+                ..ObjectFacts::default()
+            };
+            rebuild.add(facts, b"x", &mut out);
+            assert_eq!(rebuild.begun.is_some(), waits, "{length}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! sequences (RFC 7464).
 //!
 //! Later drafts name and shape things differently; this one is what qvis reads. Promise: a file that
-//! cannot be written stops its log, is told once, and stops nothing else; at most [`BUFFER`] bytes of a
+//! cannot be written stops its log, is told once, and stops nothing else; at most [`QLOG_BUFFER`](limits::QLOG_BUFFER) bytes of a
 //! connection wait to be written; nothing is left of strangers whose first packet was not authentic.
 //! Keys and stateless reset tokens are not written. Not for every day: records cost time and disk space.
 
@@ -32,6 +32,8 @@ use crate::clock::unix_micros;
 use crate::error::{Failure, Kind, Result};
 use events::Translator;
 
+use quic_relay::limits;
+
 /// Has every connection that `endpoint` begins from now on written down in `folder`.
 pub(crate) fn watch(endpoint: &mut Endpoint, folder: Option<&Path>) -> Result<()> {
     let Some(folder) = folder else {
@@ -55,6 +57,8 @@ struct Log {
     path: PathBuf,
     /// Records not written yet.
     buffer: Vec<u8>,
+    /// Bytes that the file has.
+    written: u64,
     /// Something authentic was seen: the connection is worth a file.
     is_real: bool,
     is_broken: bool,
@@ -75,6 +79,7 @@ impl Log {
         Self {
             path: folder.join(format!("{group}_{}.sqlog", name(side))),
             buffer: Vec::new(),
+            written: 0,
             is_real: false,
             is_broken: false,
             has_failed,
@@ -133,7 +138,7 @@ impl Log {
             log::debug!("a qlog record of {} does not become JSON", self.group);
         }
         self.buffer.push(b'\n');
-        if self.buffer.len() >= BUFFER {
+        if self.buffer.len() >= limits::QLOG_BUFFER {
             self.flush();
         }
     }
@@ -149,7 +154,12 @@ impl Log {
                 log::warn!("no more of this qlog, and perhaps of others: {path}: {error}");
             }
         }
+        self.written += self.buffer.len() as u64;
         self.buffer.clear();
+        if self.written >= limits::QLOG_FILE && !self.is_broken {
+            self.is_broken = true;
+            log::warn!("no more of this qlog, it is long: {}", self.path.display());
+        }
     }
 
     fn millis(&self, time: Time) -> f64 {
@@ -214,6 +224,3 @@ const fn name(side: Side) -> &'static str {
 
 /// RFC 7464 §2.1.
 const RECORD_SEPARATOR: u8 = 0x1e;
-
-/// Bytes of records that wait, before they are written.
-const BUFFER: usize = 32 << 10;

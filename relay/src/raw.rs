@@ -32,6 +32,7 @@ use quic_lite::stream::{Chunk, ReadChunk, StreamEvent};
 use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::wire::stream_id::{Dir, StreamId};
 
+use crate::limits;
 use crate::serve::{Context, Counters};
 use crate::track::{PeerId, StreamKey};
 use backlog::Subscriber;
@@ -95,10 +96,10 @@ pub struct RawConfig {
 impl Default for RawConfig {
     fn default() -> Self {
         Self {
-            max_pending: 8 << 20,
-            max_kept: 32 << 20,
-            max_blocked: 1024,
-            max_publishers: 64,
+            max_pending: limits::PENDING,
+            max_kept: limits::RAW_KEPT,
+            max_blocked: limits::RAW_BLOCKED_STREAMS,
+            max_publishers: limits::RAW_PUBLISHERS,
         }
     }
 }

@@ -6,7 +6,7 @@
 //! streams by their stream ID.
 //!
 //! Promise: what a peer can make a session hold is bounded by the transport's windows and stream
-//! limits plus the constants here; an idle session owns next to nothing. Rules that end the session
+//! limits plus those of [`limits`]; an idle session owns next to nothing. Rules that end the session
 //! when broken are checked here (`rules`); what a request means is for the owner to decide.
 //!
 //! ```
@@ -37,13 +37,13 @@ use quic_lite::range_set::RangeSet;
 use quic_lite::stream::{Chunk, StreamEvent, Streams};
 use quic_lite::wire::stream_id::{Dir, Side, StreamId};
 
+use crate::limits;
 use crate::moqt::message::GoAway;
 use crate::moqt::{Message, MoqtError, Setup, SubgroupHeader};
 
 pub use data::Data;
 use data::{Alias, Held, Incoming};
 use requests::Request;
-pub(crate) use tokens::MAX_TOKENS;
 
 /// A request of either side, by its Request ID (draft §10.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,10 +68,10 @@ impl Default for SessionConfig {
     fn default() -> Self {
         Self {
             unordered: false,
-            hold: Duration::from_secs(1),
-            max_held: 64,
-            max_request_backlog: 256 << 10,
-            max_queued_requests: 1024,
+            hold: limits::HOLD_TIME,
+            max_held: limits::HELD,
+            max_request_backlog: limits::REQUEST_BACKLOG,
+            max_queued_requests: limits::QUEUED_REQUESTS,
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use quic_lite::connection::Connection;
+use quic_relay::limits;
 use quic_relay::offload::Forwarding;
 use quic_relay::serve::Roles;
 
@@ -28,7 +29,7 @@ impl Tally {
         }
         self.packets_from_kernel += connection.packets_from_kernel;
         self.packets_from_userspace += connection.packets_from_userspace;
-        if self.subscribers.len() == MAX_NAMED {
+        if self.subscribers.len() == limits::COUNTED_SUBSCRIBERS {
             self.subscribers.pop_front();
         }
         self.subscribers.push_back(Subscriber {
@@ -72,5 +73,28 @@ pub(crate) fn connection(
     }
 }
 
-/// How many are remembered one by one.
-const MAX_NAMED: usize = 8192;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_ones_are_remembered_and_all_are_counted() {
+        let mut tally = Tally::default();
+        let many = 2 * limits::COUNTED_SUBSCRIBERS as u64;
+        for number in 0..many {
+            tally.add(&status::Connection {
+                peer: ([127, 0, 0, 1], 1).into(),
+                role: Role::Subscriber,
+                in_kernel: true,
+                reason: None,
+                packets_from_kernel: number,
+                packets_from_userspace: 1,
+                packets_forwarded: 0,
+            });
+        }
+        assert_eq!(tally.packets(), many * (many - 1) / 2 + many);
+        let last = tally.subscribers();
+        assert_eq!(last.len(), limits::COUNTED_SUBSCRIBERS);
+        assert_eq!(last.last().map(|it| it.packets_from_kernel), Some(many - 1));
+    }
+}

@@ -171,7 +171,7 @@ impl Path {
     pub fn challenge_to_add(&self) -> Option<[u8; 8]> {
         self.challenge
             .as_ref()
-            .filter(|challenge| challenge.due || challenge.sent < CHALLENGE_COPIES)
+            .filter(|challenge| challenge.due || challenge.sent < limits::CHALLENGE_COPIES)
             .map(|challenge| challenge.data)
     }
 
@@ -278,9 +278,6 @@ impl PendingResponses {
     }
 }
 
-/// Packets with one challenge before its timeout.
-const CHALLENGE_COPIES: u8 = 3;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,6 +322,21 @@ mod tests {
         path.challenge([7; 8]);
         path.on_challenge_sent(false);
         assert_eq!(path.on_response([7; 8]), Response::AddressOnly);
+    }
+
+    #[test]
+    fn a_challenge_is_in_a_few_packets_until_its_timeout() {
+        let mut path = Path::unvalidated(tuple(1));
+        path.challenge([7; 8]);
+        let mut copies = 0;
+        while path.challenge_to_add().is_some() && copies < 100 {
+            path.on_challenge_sent(true);
+            copies += 1;
+        }
+        assert_eq!(copies, limits::CHALLENGE_COPIES);
+        path.challenge_again();
+        path.on_challenge_sent(true);
+        assert_eq!(path.challenge_to_add(), None);
     }
 
     #[test]

@@ -291,8 +291,8 @@ impl Connection {
         if is_due && self.force_key_update() {
             return;
         }
-        if sealed >= limit.saturating_sub(KEY_RESERVE)
-            || next.value() >= PacketNumber::MAX.value() - KEY_RESERVE
+        if sealed >= limit.saturating_sub(limits::KEY_RESERVE)
+            || next.value() >= PacketNumber::MAX.value() - limits::KEY_RESERVE
         {
             let reason = "no more packets can be sealed";
             let error = TransportError::new(TransportErrorCode::AEAD_LIMIT_REACHED, 0, reason);
@@ -303,7 +303,5 @@ impl Connection {
 
 /// RFC 9000 §14: every path carries such a datagram, and Initials must fill it.
 pub(super) const MIN_DATAGRAM: usize = 1200;
-/// Packets that one call may still seal, and another sender may have begun.
-const KEY_RESERVE: u64 = 4096;
 /// Below this a coalesced packet is not worth its header.
 pub(super) const MIN_PACKET: usize = 48 + TAG_LEN;

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::connection::Event;
+use crate::limits;
 use crate::wire::connection_id::ConnectionId;
 use crate::wire::stream_id::Side;
 
@@ -53,7 +54,7 @@ impl Endpoint {
         if let Some(entry) = self
             .slots
             .entry(slot)
-            .filter(|entry| entry.resets.len() < MAX_RESETS)
+            .filter(|entry| entry.resets.len() < limits::RESET_TOKENS)
         {
             let remote = entry.connection.path().remote;
             entry.resets.push((remote, token));
@@ -132,5 +133,35 @@ impl Endpoint {
     }
 }
 
-/// A connection holds few connection IDs of its peer, each with a token: more never come.
-const MAX_RESETS: usize = 16;
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::endpoint::EndpointConfig;
+    use crate::time::Time;
+    use crate::tls::ClientTls;
+
+    #[test]
+    fn reset_tokens_of_one_connection_are_limited_and_go_with_it() {
+        let mut endpoint = Endpoint::new(EndpointConfig::default(), [1; 32]);
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        endpoint.set_local_addresses(&[local]);
+        let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
+        let tls = ClientTls::insecure(&[b"test"]).unwrap();
+        let handle = endpoint.connect(Time::ZERO, &tls, remote, "localhost", Config::default());
+        assert!(handle.is_ok());
+        let learned = |endpoint: &mut Endpoint| {
+            for token in 0..=255 {
+                endpoint.on_event(0, &Event::ResetTokenLearned([token; 16]));
+            }
+            endpoint.slots.entry(0).map(|entry| entry.resets.len())
+        };
+        assert_eq!(learned(&mut endpoint), Some(limits::RESET_TOKENS));
+        for token in 0..=255 {
+            endpoint.on_event(0, &Event::ResetTokenForgotten([token; 16]));
+        }
+        assert_eq!(learned(&mut endpoint), Some(limits::RESET_TOKENS));
+    }
+}

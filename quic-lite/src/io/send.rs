@@ -19,6 +19,7 @@ use quinn_udp::{EcnCodepoint, Transmit};
 
 use super::calls::SystemCalls;
 use super::socket::Socket;
+use crate::limits;
 
 /// Datagrams waiting for the kernel; their bytes lie back to back in one buffer.
 pub(super) struct Outbox {
@@ -74,7 +75,7 @@ impl Outbox {
         Self {
             bytes: vec![0; CAPACITY],
             used: 0,
-            queue: Vec::with_capacity(MAX_QUEUE),
+            queue: Vec::with_capacity(limits::SEND_BATCH),
             next: 0,
             calls,
         }
@@ -82,7 +83,7 @@ impl Outbox {
 
     /// Room for one more buffer; `None` asks for a flush first.
     pub(super) fn room(&mut self) -> Option<&mut [u8]> {
-        if self.queue.len() >= MAX_QUEUE {
+        if self.queue.len() >= limits::SEND_BATCH {
             return None;
         }
         self.bytes.get_mut(self.used..)?.get_mut(..MAX_BUFFER)
@@ -288,8 +289,6 @@ fn packet_info(source: Option<IpAddr>) -> (Option<in_pktinfo>, Option<in6_pktinf
 
 /// UDP's own limit less headers: no buffer may be longer, segmented or not.
 pub(super) const MAX_BUFFER: usize = 65_000;
-/// Datagram buffers per flush.
-const MAX_QUEUE: usize = 64;
 /// Bytes per flush: stays inside a second-level cache.
 const CAPACITY: usize = 4 * MAX_BUFFER;
 
@@ -455,6 +454,6 @@ mod tests {
             outbox.push(1200, peer, PLAIN);
             pushed += 1;
         }
-        assert_eq!(pushed, MAX_QUEUE);
+        assert_eq!(pushed, limits::SEND_BATCH);
     }
 }

@@ -316,3 +316,26 @@ fn other_threads_and_descriptors_wake_the_loop() {
     driver.turn(&mut observer).unwrap();
     assert_eq!(observer.readable, [42]);
 }
+
+/// More datagrams than one turn may send: those that are left wait until the sockets were read.
+#[test]
+fn a_turn_sends_a_limited_number_of_datagrams() {
+    let mut driver = idle_driver();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let remote = silent.local_addr().unwrap();
+    let (now, tls) = (driver.now(), ClientTls::insecure(ALPN).unwrap());
+    let config = Arc::new(Config::default());
+    let limit = limits::SEND_BUDGET * limits::SEND_BATCH;
+    for _ in 0..limit + 50 {
+        let endpoint = driver.endpoint_mut();
+        endpoint
+            .connect(now, &tls, remote, "localhost", config.clone())
+            .unwrap();
+    }
+    driver.send().unwrap();
+    assert!(driver.unsent);
+    let endpoint = driver.endpoint();
+    let connections = endpoint.handles().filter_map(|it| endpoint.connection(it));
+    let sent: u64 = connections.map(|it| it.stats().packets_sent).sum();
+    assert!(sent <= limit as u64 && sent > 0, "{sent} datagrams");
+}

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Action, Denied};
+use crate::limits;
 use crate::moqt::Namespace;
 use crate::track::Scope;
 
@@ -109,7 +110,7 @@ impl TryFrom<Claims> for Grant {
     type Error = Denied;
 
     fn try_from(claims: Claims) -> Result<Self, Denied> {
-        if claims.put.len().saturating_add(claims.get.len()) > MAX_PREFIXES {
+        if claims.put.len().saturating_add(claims.get.len()) > limits::PREFIXES {
             return Err(Denied::Malformed);
         }
         let prefixes = |paths: &[String]| -> Option<Vec<Namespace>> {
@@ -157,8 +158,6 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
 
 /// The end of what has none.
 pub(crate) const NEVER: u64 = u64::MAX;
-/// Prefixes in one token.
-const MAX_PREFIXES: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,8 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use super::claims::Claims;
 use super::{Denied, provider};
 
+use crate::limits;
+
 /// A key for tokens, and the one algorithm it is for.
 #[derive(Clone)]
 pub struct AuthKey {
@@ -168,7 +170,7 @@ impl AuthKey {
 
     /// What a token says, if this key has signed it. Its times are the caller's to look at.
     pub fn check(&self, token: &[u8]) -> Result<Claims, Denied> {
-        if token.len() > MAX_TOKEN_LEN {
+        if token.len() > limits::TOKEN {
             return Err(Denied::Malformed);
         }
         let mut validation = Validation::new(self.algorithm);
@@ -214,8 +216,6 @@ impl std::error::Error for KeyError {}
 
 /// RFC 7518 §3.2: a key at least as long as the hash.
 const MIN_SECRET_LEN: usize = 32;
-/// Far above what claims of this kind take, and read before anything is proved.
-pub(crate) const MAX_TOKEN_LEN: usize = 4096;
 /// RFC 5480 §2.2: an uncompressed point of P-256.
 const POINT_LEN: usize = 65;
 /// RFC 5480 §2: SubjectPublicKeyInfo of P-256, up to the point.

@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::claims::Grant;
 use super::{Access, Action, Denied, in_time};
+use crate::limits;
 use crate::moqt::{Namespace, Token};
-use crate::session::{MAX_TOKENS, RequestId};
+use crate::session::RequestId;
 
 /// The rights of one peer.
 #[derive(Debug, Default)]
@@ -44,7 +45,7 @@ impl Rights {
         unix: u64,
         tokens: &[&[u8]],
     ) -> Result<Vec<Arc<Grant>>, Denied> {
-        if tokens.len() > MAX_TOKENS {
+        if tokens.len() > limits::MESSAGE_TOKENS {
             return Err(Denied::Malformed);
         }
         let mut grants = Vec::new();
@@ -71,10 +72,10 @@ impl Rights {
             return in_time(grant, unix).map(|()| grant.clone());
         }
         let grant = Arc::new(access.check(token, unix)?);
-        if self.known.len() >= MAX_KNOWN {
+        if self.known.len() >= limits::KNOWN_TOKENS {
             self.known.retain(|_, grant| !grant.is_over(unix));
         }
-        if self.known.len() >= MAX_KNOWN {
+        if self.known.len() >= limits::KNOWN_TOKENS {
             return Err(Denied::TooMany);
         }
         self.known.insert(hash, grant.clone());
@@ -143,7 +144,7 @@ impl Rights {
 
     /// Whether it has shown so many bad tokens that it had better go: each costs us a signature.
     pub(crate) const fn is_guessing(&self) -> bool {
-        self.refused >= MAX_REFUSED
+        self.refused >= limits::REFUSED_TOKENS
     }
 }
 
@@ -160,7 +161,3 @@ pub(crate) fn token_values(tokens: &[Token]) -> Vec<&[u8]> {
 
 /// The token type of a JWT.
 pub(crate) const JWT: u64 = 0;
-/// Different tokens of one peer.
-const MAX_KNOWN: usize = 64;
-/// Bad tokens of one peer.
-const MAX_REFUSED: u32 = 16;

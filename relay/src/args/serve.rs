@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use quic_relay::limits;
 use quic_relay::url::RelayUrl;
 use relay_ebpf_loader::kernel::attach::Hook;
 use serde::Deserialize;
@@ -74,7 +75,7 @@ pub(crate) struct ServeOptions {
     pub(crate) fast_path_hook: Option<FastPathHook>,
     /// How many publishers and subscribers the kernel serves; the others are served as without it
     /// [default: 128].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_SLOTS))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::KERNEL_SLOTS)))]
     pub(crate) fast_path_slots: Option<u32>,
     /// Where `status` reaches this relay [default: /run/quic-relay/PORT.sock, or below
     /// $XDG_RUNTIME_DIR].
@@ -194,16 +195,13 @@ impl ServeOptions {
                 "the raw protocol carries no tokens: raw and auth-key exclude each other",
             );
         }
-        let slots = self.fast_path_slots.map_or(1, i64::from);
-        if !(1..=MAX_SLOTS).contains(&slots) {
+        let slots = self.fast_path_slots.unwrap_or(1);
+        if !(1..=limits::KERNEL_SLOTS).contains(&slots) {
             return wrong("fast-path-slots is not from 1 to 1024");
         }
         Ok(self)
     }
 }
-
-/// Half a gigabyte of shared memory.
-const MAX_SLOTS: i64 = 1024;
 
 fn url_from_text<'de, D: serde::Deserializer<'de>>(
     deserializer: D,

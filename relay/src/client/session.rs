@@ -2,8 +2,6 @@
 //!
 //! draft-18 §3.1 for how a session begins, §10.3.1 for what it says of itself.
 
-use std::time::Duration;
-
 use quic_lite::Time;
 use quic_lite::connection::{Connection, Event};
 use quic_lite::io::Waker;
@@ -47,7 +45,7 @@ pub(crate) fn run<R: SessionRole>(
     begin: impl FnOnce(Waker) -> Result<R>,
 ) -> Result<()> {
     let setup = setup(&options.url, options.token.as_deref())?;
-    let session = Session::new(Side::Client, setup, SESSION);
+    let session = Session::new(Side::Client, setup, SessionConfig::default());
     let url = options.url.clone();
     super::run(options, |waker| {
         Ok(WithSession {
@@ -169,11 +167,3 @@ pub(crate) fn setup(url: &RelayUrl, token: Option<&str>) -> Result<Setup> {
 fn broken(url: &RelayUrl, error: &MoqtError) -> Failure {
     Failure::new(Kind::Network, format!("{url} broke the protocol: {error}"))
 }
-
-const SESSION: SessionConfig = SessionConfig {
-    unordered: false,
-    hold: Duration::from_secs(1),
-    max_held: 64,
-    max_request_backlog: 256 << 10,
-    max_queued_requests: 16,
-};

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use quic_relay::limits;
+
 /// A request as it comes in.
 #[derive(Debug, Default)]
 pub(super) struct Line(Vec<u8>);
@@ -12,7 +14,7 @@ impl Line {
     /// Adds bytes; false when it is longer than any request.
     pub(super) fn add(&mut self, bytes: &[u8]) -> bool {
         self.0.extend_from_slice(bytes);
-        self.0.len() <= MAX_LINE
+        self.0.len() <= limits::INTEROP_REQUEST
     }
 
     /// The file that is asked for, once the line is complete; nothing leads out of `folder`.
@@ -72,8 +74,6 @@ impl Going {
     }
 }
 
-/// Names of the runner's files have up to 250 characters.
-const MAX_LINE: usize = 1024;
 /// Bytes read at a time.
 const BLOCK: usize = 64 << 10;
 
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_line_without_end_is_cut_off() {
         let mut line = Line::default();
-        assert!((0..MAX_LINE).all(|_| line.add(b"x")));
+        assert!((0..limits::INTEROP_REQUEST).all(|_| line.add(b"x")));
         assert!(!line.add(b"x"));
     }
 

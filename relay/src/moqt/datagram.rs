@@ -1,9 +1,11 @@
 //! Datagrams (draft §11.3): one object each, or padding.
 
 use super::key_value::pairs;
-use super::subgroup::{Body, MAX_PROPERTIES_LEN, status};
+use super::subgroup::{Body, status};
 use super::varint::{byte, prefixed, put, put_prefixed, vi64};
 use super::{Location, MoqtError, PResult};
+
+use crate::limits;
 
 /// OBJECT_DATAGRAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +126,7 @@ impl<'a> ObjectDatagram<'a> {
 }
 
 fn properties(i: &[u8]) -> PResult<'_, &[u8]> {
-    let (i, properties) = prefixed(i, MAX_PROPERTIES_LEN, "properties too long")?;
+    let (i, properties) = prefixed(i, limits::PROPERTIES, "properties too long")?;
     if properties.is_empty() {
         return MoqtError::violation("announced properties are empty").fail();
     }

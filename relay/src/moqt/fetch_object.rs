@@ -1,8 +1,8 @@
 //! FETCH streams (draft §11.4.4): a Request ID, then objects written as differences to the one before.
 
-use super::subgroup::MAX_PROPERTIES_LEN;
 use super::varint::{byte, prefixed, put, put_prefixed, vi64};
 use super::{GroupOrder, Location, MoqtError, PResult};
+use crate::limits;
 
 /// The stream type of FETCH_HEADER.
 pub const FETCH_TYPE: u64 = 0x05;
@@ -111,7 +111,7 @@ impl FetchContext {
             (i, self.priority)
         };
         let (i, properties) = if flags & PROPERTIES != 0 {
-            prefixed(i, MAX_PROPERTIES_LEN, "properties too long")?
+            prefixed(i, limits::PROPERTIES, "properties too long")?
         } else {
             (i, &[][..])
         };

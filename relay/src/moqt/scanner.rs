@@ -5,8 +5,10 @@
 //! of an unfinished integer, and skips payloads.
 
 use super::MoqtError;
-use super::subgroup::{MAX_PROPERTIES_LEN, object_id, status};
+use super::subgroup::{object_id, status};
 use super::varint::{MAX_LEN, encoded_len, vi64};
+
+use crate::limits;
 
 /// Where an object stands in its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +141,7 @@ impl Scanner {
         match self.field {
             Field::Delta => self.started(value, seen)?,
             Field::PropertiesLength => {
-                if value > MAX_PROPERTIES_LEN as u64 {
+                if value > limits::PROPERTIES as u64 {
                     return Err(MoqtError::violation("properties too long"));
                 }
                 self.has_properties = value > 0;
@@ -291,5 +293,15 @@ mod tests {
                 .push(&[0, 2, 2, 5, 0, 3], &mut seen)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn properties_have_a_largest_size() {
+        for (len, is_taken) in [(limits::PROPERTIES, true), (limits::PROPERTIES + 1, false)] {
+            let mut bytes = vec![0];
+            crate::moqt::varint::put(&mut bytes, len as u64);
+            let scanned = Scanner::new(true, 0).push(&bytes, &mut Vec::new());
+            assert_eq!(scanned.is_ok(), is_taken, "{len} bytes");
+        }
     }
 }

@@ -9,6 +9,8 @@ use core::ops::Range;
 use super::varint::{byte, encoded_len, overwrite, prefixed, put, put_prefixed, take, vi64};
 use super::{MoqtError, PResult};
 
+use crate::limits;
+
 /// Where the Subgroup ID comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubgroupId {
@@ -198,9 +200,6 @@ pub struct Object<'a> {
     pub body: Body<'a>,
 }
 
-/// The longest properties field we take.
-pub const MAX_PROPERTIES_LEN: usize = 65_535;
-
 impl<'a> Object<'a> {
     /// Parses a whole object; `previous` is the ID of the one before it on the stream.
     pub fn parse(i: &'a [u8], properties: bool, previous: Option<u64>) -> PResult<'a, Self> {
@@ -224,7 +223,7 @@ impl<'a> Object<'a> {
             return MoqtError::violation("object ID beyond 2^64-1").fail();
         };
         let (i, properties) = if properties {
-            prefixed(i, MAX_PROPERTIES_LEN, "properties too long")?
+            prefixed(i, limits::PROPERTIES, "properties too long")?
         } else {
             (i, &[][..])
         };

@@ -7,6 +7,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::limits;
+
 /// What of a publisher's packet went on: the publisher's slot and the track, as the sent log has them; the
 /// packet's number.
 pub(super) type Origin = (u64, u64);
@@ -91,7 +93,7 @@ impl Datagrams {
         }
         self.order.push_back(origin);
         // The originals of old ones were dropped on their way to the relay.
-        while self.order.len() > REMEMBERED {
+        while self.order.len() > limits::FORWARDED_DATAGRAMS {
             if let Some(old) = self.order.pop_front() {
                 self.sent.remove(&old);
             }
@@ -135,9 +137,6 @@ fn take_one(counts: &mut HashMap<Origin, u32>, origin: Origin) -> bool {
     true
 }
 
-/// More than a socket's buffer holds.
-const REMEMBERED: usize = 4096;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,11 +167,14 @@ mod tests {
     #[test]
     fn what_nobody_asks_for_is_forgotten() {
         let mut datagrams = Datagrams::default();
-        for number in 0..2 * REMEMBERED as u64 {
+        for number in 0..2 * limits::FORWARDED_DATAGRAMS as u64 {
             datagrams.add((1, number));
         }
-        assert_eq!(datagrams.sent.len(), REMEMBERED);
-        assert!(!datagrams.take((1, 0)) && datagrams.take((1, 2 * REMEMBERED as u64 - 1)));
+        assert_eq!(datagrams.sent.len(), limits::FORWARDED_DATAGRAMS);
+        assert!(
+            !datagrams.take((1, 0))
+                && datagrams.take((1, 2 * limits::FORWARDED_DATAGRAMS as u64 - 1))
+        );
     }
 
     #[test]

@@ -6,11 +6,13 @@ use qlog::{HexSlice, Token, TokenType};
 use quic_lite::Dir;
 use quic_lite::connection::{OtherFrames, OtherStreamFrame};
 use quic_lite::wire::frame::{Ack, CloseError, ConnectionClose, Frame, frame_type, frames};
+use quic_relay::limits;
 
-/// The frames of a packet that was opened or is about to be sealed; `ack_delay_exponent` is its sender's.
+/// The first frames of a packet that was opened or is about to be sealed; `ack_delay_exponent` is its sender's.
 pub(super) fn all(payload: &[u8], ack_delay_exponent: u32) -> Vec<QuicFrame> {
     frames(payload)
         .map_while(Result::ok)
+        .take(limits::QLOG_FRAMES)
         .map(|frame| one(&frame, ack_delay_exponent))
         .collect()
 }
@@ -134,6 +136,7 @@ fn credit(frame: &Frame<'_>) -> QuicFrame {
 fn acknowledgement(ack: &Ack<'_>, exponent: u32) -> QuicFrame {
     let mut ranges: Vec<(u64, u64)> = ack
         .ranges()
+        .take(limits::QLOG_FRAMES)
         .map(|range| (range.start().value(), range.end().value()))
         .collect();
     ranges.reverse();

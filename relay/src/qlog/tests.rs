@@ -9,11 +9,15 @@ use qlog::events::Event as QlogEvent;
 use quic_lite::config::Config;
 use quic_lite::connection::{Event, FourTuple, OtherFrames, OtherStreamFrame, Stats};
 use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
-use quic_lite::observer::{Observed, Observer};
+use quic_lite::error::ConnectionError;
+use quic_lite::observer::{Observed, ObservedPacket, Observer};
 use quic_lite::rng::Rng;
 use quic_lite::stream::StreamEvent;
 use quic_lite::tls::{ClientTls, ServerTls};
+use quic_lite::wire::frame::{CloseError, ConnectionClose, Frame};
+use quic_lite::wire::header::PacketType;
 use quic_lite::wire::packet_number::PacketNumber;
+use quic_lite::wire::writer::Writer;
 use quic_lite::{Dir, StreamId};
 use serde_json::Value;
 
@@ -333,4 +337,99 @@ fn a_connection_that_never_was_leaves_no_file_and_a_full_disk_no_error() {
     );
     assert_eq!(broken.buffer.len(), size, "nothing more is made of it");
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+}
+
+/// A packet of the peer with these frames.
+fn received(log: &mut Log, payload: &[u8]) {
+    let packet = ObservedPacket {
+        packet_type: PacketType::OneRtt,
+        number: PacketNumber::new(7),
+        size: payload.len() + 30,
+        first_byte: 0x40,
+        cids: None,
+        has_token: false,
+        payload,
+        mtu_probe: false,
+    };
+    log.observe(Time::from_micros(2000), &Observed::PacketReceived(&packet));
+}
+
+/// RFC 7464 §2.1: what a peer writes becomes neither the end of its record nor the begin of another one.
+#[test]
+fn row_09_what_a_peer_says_stays_inside_its_record() {
+    let folder = Folder::new("inside");
+    let (endpoint, handle) = log(&folder.0);
+    let connection = endpoint.connection(handle).unwrap();
+    let mut log = Log::new(&folder.0, connection, Arc::default());
+    log.begin(Time::from_micros(1000));
+    let hostile = b"\"}\n\x1e{\"time\":0}\n\0\xff\xfe\\u001e\xe2\x80\xa8";
+    let close = Frame::ConnectionClose(ConnectionClose {
+        error: CloseError::Application { code: 1 },
+        reason: hostile,
+    });
+    let mut buffer = [0; 200];
+    let mut out = Writer::new(&mut buffer);
+    close.encode(&mut out).unwrap();
+    received(&mut log, out.written());
+    let (suite, alpn) = (None, Some(&hostile[..]));
+    log.observe(
+        Time::from_micros(3000),
+        &Observed::Negotiated { suite, alpn },
+    );
+    let error = ConnectionError::PeerApplication {
+        code: 1,
+        reason: String::from_utf8_lossy(hostile).into_owned(),
+    };
+    log.observe(Time::from_micros(4000), &Observed::Closed(&error));
+    drop(log);
+    let records = folder.records("client");
+    let names: Vec<_> = records[1..].iter().map(|it| it["name"].as_str()).collect();
+    let expected = [
+        "transport:packet_received",
+        "transport:alpn_information",
+        "transport:parameters_set",
+        "connectivity:connection_closed",
+    ];
+    assert_eq!(names, expected.map(Some));
+    let said = String::from_utf8_lossy(hostile);
+    assert_eq!(records[1]["data"]["frames"][0]["reason"], *said);
+    assert_eq!(records[2]["data"]["chosen_alpn"], *said);
+}
+
+/// The smallest frames, the longest list of ranges, the largest numbers, for ever.
+#[test]
+fn row_09_a_peer_without_end_costs_a_buffer_and_what_is_in_its_records_is_bounded() {
+    let folder = Folder::new("endless");
+    let (endpoint, handle) = log(&folder.0);
+    let connection = endpoint.connection(handle).unwrap();
+    let mut log = Log::new(&folder.0, connection, Arc::default());
+    log.begin(Time::from_micros(1000));
+    let pings = vec![1; 60_000];
+    // Largest Acknowledged, delay, 20000 ranges, the first of them; then gaps and lengths of one.
+    let mut ranges = vec![2, 0xbf, 0xff, 0xff, 0xff, 0xff];
+    ranges.extend([0xff; 7]);
+    ranges.extend([0x80, 0, 0x4e, 0x20, 0]);
+    ranges.extend([0; 40_000]);
+    for _ in 0..20 {
+        for payload in [&pings, &ranges] {
+            received(&mut log, payload);
+            assert!(log.buffer.len() < limits::QLOG_BUFFER);
+        }
+    }
+    log.written = limits::QLOG_FILE - 1;
+    log.flush();
+    received(&mut log, &pings);
+    assert!(log.is_broken && log.buffer.is_empty(), "the file is full");
+    drop(log);
+    let records = folder.records("client");
+    assert_eq!(records.len(), 1 + 40);
+    for (at, record) in records[1..].iter().enumerate() {
+        let frames = record["data"]["frames"].as_array().unwrap();
+        let ranges = frames[0]["acked_ranges"].as_array().map(Vec::len);
+        let expected = match at % 2 {
+            0 => (limits::QLOG_FRAMES, None),
+            _ => (1, Some(limits::QLOG_FRAMES)),
+        };
+        assert_eq!((frames.len(), ranges), expected);
+    }
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::access::AuthKey;
+use crate::limits;
 use crate::moqt::Setup;
 
 /// What the relay may use.
@@ -32,6 +33,8 @@ pub struct RelayConfig {
     pub max_requests: usize,
     /// Namespaces told of in answer to one SUBSCRIBE_NAMESPACE.
     pub max_namespaces: usize,
+    /// Namespaces from which on those of the relay above are not taken up.
+    pub max_published: usize,
     /// What to say to the relay above, if there is one: its path, tokens.
     pub upstream: Option<Setup>,
     /// The key that tokens must be signed with; without one everybody may publish and subscribe.
@@ -45,22 +48,23 @@ pub struct RelayConfig {
 impl Default for RelayConfig {
     fn default() -> Self {
         Self {
-            cache_bytes: 256 << 20,
-            group_bytes: 32 << 20,
-            max_pending: 8 << 20,
-            max_rendezvous: Duration::from_secs(30),
-            publisher_grace: Duration::from_secs(3),
-            linger: Duration::from_secs(5),
-            ask_timeout: Duration::from_secs(10),
-            done_timeout: Duration::from_secs(2),
-            fetch_wait: Duration::from_secs(1),
-            max_tracks: 65_536,
-            max_requests: 4096,
-            max_namespaces: 4096,
+            cache_bytes: limits::CACHE,
+            group_bytes: limits::GROUP,
+            max_pending: limits::PENDING,
+            max_rendezvous: limits::RENDEZVOUS_TIME,
+            publisher_grace: limits::PUBLISHER_GRACE,
+            linger: limits::LINGER,
+            ask_timeout: limits::ASK_TIME,
+            done_timeout: limits::DONE_TIME,
+            fetch_wait: limits::FETCH_TIME,
+            max_tracks: limits::TRACKS,
+            max_requests: limits::REQUESTS,
+            max_namespaces: limits::NAMESPACES,
+            max_published: limits::PUBLISHED_NAMESPACES,
             upstream: None,
             auth_key: None,
-            token_cache_bytes: 16 << 10,
-            bare_timeout: Duration::from_secs(10),
+            token_cache_bytes: limits::TOKEN_CACHE,
+            bare_timeout: limits::BARE_TIME,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Carrying decisions out: subscribers' streams are opened, filled, ended, and given up in time (draft §8).
 
 use core::mem;
-use core::time::Duration;
 use std::collections::HashMap;
 
 use quic_lite::stream::{SendState, Streams};
@@ -13,13 +12,11 @@ use super::timers::{Timer, Timers};
 use super::{Context, Relay};
 use crate::cache::StreamStore;
 use crate::forward::{Route, Send, begin};
+use crate::limits;
 use crate::moqt::{Location, ResetCode};
 use crate::track::{
     Listener, PeerId, StreamKey, Subscription, SubscriptionId, TrackId, Upstream, stream_priority,
 };
-
-/// How often delivery timeouts are looked at, at most.
-const MIN_TIMEOUT_CHECK: Duration = Duration::from_millis(20);
 
 /// The parts of the relay that sending needs, while a stream is borrowed.
 pub(super) struct Delivery<'a, 'b> {
@@ -117,7 +114,7 @@ impl Delivery<'_, '_> {
         );
         listener.stream = Some(id);
         if let Some(timeout) = subscription.timeouts.shortest() {
-            let at = self.cx.now + timeout.max(MIN_TIMEOUT_CHECK);
+            let at = self.cx.now + timeout.max(limits::TIMEOUT_CHECK);
             self.timers.set_earlier(Timer::Delivery(listener.peer), at);
         }
         true
@@ -426,7 +423,7 @@ impl Relay {
         if let Some(after) = next {
             self.timers.set(
                 Timer::Delivery(peer),
-                now + (after / 4).max(MIN_TIMEOUT_CHECK),
+                now + (after / 4).max(limits::TIMEOUT_CHECK),
             );
         }
     }

@@ -9,17 +9,10 @@ use super::config::own_setup;
 use super::peer::Task;
 use super::timers::Timer;
 use super::{Context, Relay};
+use crate::limits;
 use crate::moqt::message::NamespaceRequest;
 use crate::moqt::{CloseCode, Message, MoqtError, Namespace, Parameters, Setup};
 use crate::track::{PeerId, Scope, TrackId, Upstream};
-
-/// The first wait before dialing again; it doubles up to the last.
-const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LAST_BACKOFF: Duration = Duration::from_secs(30);
-/// A connection that has lasted so long was a good one.
-const STEADY: Duration = Duration::from_secs(5);
-/// Scopes with a connection of their own to the relay above.
-const MAX_SCOPES: usize = 64;
 
 /// The connections to the relay above, one for each scope.
 #[derive(Debug, Default)]
@@ -104,12 +97,12 @@ impl Relay {
                 ..
             }) => Above::Ready(*peer),
             Some(_) => Above::Connecting,
-            None if self.dials.scopes.len() >= MAX_SCOPES => Above::None,
+            None if self.dials.scopes.len() >= limits::UPSTREAM_SCOPES => Above::None,
             None => {
                 let dial = Dial {
                     peer: None,
                     ready: false,
-                    backoff: FIRST_BACKOFF,
+                    backoff: limits::FIRST_BACKOFF,
                     watching: false,
                     since: Time::ZERO,
                 };
@@ -145,7 +138,7 @@ impl Relay {
         if let Some(dial) = self.dials.scopes.get_mut(scope) {
             self.timers
                 .set(Timer::Dial(scope.clone()), cx.now + dial.backoff);
-            dial.backoff = (dial.backoff * 2).min(LAST_BACKOFF);
+            dial.backoff = (dial.backoff * 2).min(limits::LAST_BACKOFF);
         }
     }
 
@@ -211,8 +204,8 @@ impl Relay {
         };
         if let Some(dial) = self.dials.scopes.get_mut(&scope) {
             // Its SETUP may have crossed ours, which it then refuses: that is no success.
-            if dial.ready && cx.now.since(dial.since) >= STEADY {
-                dial.backoff = FIRST_BACKOFF;
+            if dial.ready && cx.now.since(dial.since) >= limits::STEADY_CONNECTION {
+                dial.backoff = limits::FIRST_BACKOFF;
             }
             dial.peer = None;
             dial.ready = false;

@@ -12,6 +12,7 @@ use super::peer::{Outgoing, Task};
 use super::timers::Timer;
 use super::{Context, Relay};
 use crate::cache::StreamStore;
+use crate::limits;
 use crate::moqt::fetch_object::{FetchContext, FetchItem, put_header};
 use crate::moqt::message::{Fetch, FetchOk, FetchRange};
 use crate::moqt::{GroupOrder, Location, Message, Parameters, RequestErrorCode};
@@ -20,9 +21,6 @@ use crate::track::{FetchJob, PeerId, Track, TrackId, TrackKey, stream_priority};
 
 /// A refusal.
 type Refusal = (RequestErrorCode, &'static str);
-
-/// FETCHes of one track that may wait at a time.
-const MAX_WAITING: usize = 1024;
 
 impl Relay {
     /// A FETCH.
@@ -41,7 +39,7 @@ impl Relay {
             }
         };
         let entry = self.tracks.get_mut(&track);
-        let Some(entry) = entry.filter(|track| track.fetches.len() < MAX_WAITING) else {
+        let Some(entry) = entry.filter(|track| track.fetches.len() < limits::FETCHES) else {
             let code = RequestErrorCode::EXCESSIVE_LOAD;
             self.refuse(cx, peer, id, code, "too many FETCHes");
             return;

@@ -5,11 +5,12 @@ use quic_lite::stream::Chunk;
 
 use super::Relay;
 use crate::cache::StreamStore;
+use crate::limits;
 use crate::moqt::Location;
 use crate::moqt::datagram::ObjectDatagram;
 use crate::moqt::fetch_object::{FetchContext, FetchObject};
 use crate::moqt::scanner::ObjectSpan;
-use crate::moqt::subgroup::{Body, MAX_PROPERTIES_LEN, Object};
+use crate::moqt::subgroup::{Body, Object};
 use crate::moqt::varint::MAX_LEN;
 use crate::track::Track;
 
@@ -126,4 +127,4 @@ pub(super) fn put(
 }
 
 /// What stands before a payload: an ID, properties, a length.
-const MAX_HEAD_LEN: u64 = MAX_PROPERTIES_LEN as u64 + 4 * MAX_LEN as u64;
+const MAX_HEAD_LEN: u64 = limits::PROPERTIES as u64 + 4 * MAX_LEN as u64;

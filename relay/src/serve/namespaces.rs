@@ -231,10 +231,15 @@ impl Relay {
         let Some(scope) = self.scope(from.0) else {
             return;
         };
-        self.registry
-            .publish((scope.clone(), namespace.clone()), from, true);
-        self.tell_namespace(cx, &scope, &namespace);
-        self.on_publisher(cx, from.0, &scope, &namespace);
+        let at = (scope, namespace);
+        let is_new = !self.registry.published.contains_key(&at);
+        if is_new && self.registry.published.len() >= self.config.max_published {
+            // No more is known of it than of names that nobody publishes; a SUBSCRIBE goes there all the same.
+            return;
+        }
+        self.registry.publish(at.clone(), from, true);
+        self.tell_namespace(cx, &at.0, &at.1);
+        self.on_publisher(cx, from.0, &at.0, &at.1);
     }
 
     /// Tells everybody who wants to hear of it that a namespace exists.

@@ -6,6 +6,7 @@ use quic_lite::wire::stream_id::StreamId;
 
 use super::{Relay, Roles};
 use crate::access::Rights;
+use crate::limits;
 use crate::moqt::{Namespace, varint};
 use crate::session::{RequestId, Session};
 use crate::track::{PeerId, Scope, StreamKey, SubscriptionId, TrackId};
@@ -71,9 +72,6 @@ pub(super) struct Outgoing {
     pub(super) shift: (u64, u64),
 }
 
-/// How many streams may wait for the credit of one subscriber; older ones are given up.
-const MAX_BLOCKED: usize = 256;
-
 impl Peer {
     pub(super) fn new(session: Session, dialed: Option<Scope>) -> Self {
         Self {
@@ -119,7 +117,7 @@ impl Peer {
     }
 
     pub(super) fn block(&mut self, key: StreamKey, subscription: SubscriptionId) {
-        if self.blocked.len() >= MAX_BLOCKED {
+        if self.blocked.len() >= limits::BLOCKED_STREAMS {
             self.blocked.pop_front();
         }
         self.blocked.push_back((key, subscription));
@@ -154,5 +152,19 @@ mod tests {
         assert_eq!(peer.pick_alias(u64::MAX), u64::MAX);
         peer.aliases.insert(u64::MAX, SubscriptionId(0));
         assert_eq!(varint::size(peer.pick_alias(u64::MAX)), 9);
+    }
+
+    #[test]
+    fn streams_that_wait_for_credit_are_limited() {
+        let session = Session::new(Side::Server, Setup::default(), SessionConfig::default());
+        let mut peer = Peer::new(session, None);
+        for n in 0..1000 {
+            peer.block(StreamKey(n), SubscriptionId(0));
+        }
+        assert_eq!(peer.blocked.len(), limits::BLOCKED_STREAMS);
+        assert_eq!(
+            peer.blocked.back(),
+            Some(&(StreamKey(999), SubscriptionId(0)))
+        );
     }
 }

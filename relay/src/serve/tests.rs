@@ -1,6 +1,7 @@
 //! Scenarios: peers with in-memory streams around a relay, every frame delivered at once.
 
 mod access;
+mod bounds;
 mod chaos;
 mod downstream;
 mod fetch;

@@ -11,6 +11,7 @@ use quic_lite::stream::{Chunk, ReadChunk, Streams};
 use quic_lite::wire::stream_id::StreamId;
 
 use super::{RequestId, Session, SessionEvent};
+use crate::limits;
 use crate::moqt::datagram::ObjectDatagram;
 use crate::moqt::message::{MAX_MESSAGE_LEN, SETUP_TYPE};
 use crate::moqt::subgroup::is_subgroup_type;
@@ -18,8 +19,6 @@ use crate::moqt::{CloseCode, Message, MoqtError, ResetCode, SubgroupHeader, fetc
 
 /// The stream type of padding (draft §11.5.1).
 const PADDING_TYPE: u64 = 0x132b_3e28;
-/// Aliases of ended subscriptions that are remembered, so that late data is not kept.
-const MAX_RETIRED_ALIASES: usize = 64;
 
 /// What [`Session::read`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -420,7 +419,7 @@ impl Session {
                 alias.live = false;
             }
             retired += usize::from(!alias.live);
-            alias.live || retired <= MAX_RETIRED_ALIASES
+            alias.live || retired <= limits::RETIRED_ALIASES
         });
     }
 }

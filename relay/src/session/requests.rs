@@ -6,13 +6,12 @@ use quic_lite::wire::stream_id::{Dir, Side, StreamId};
 
 use super::rules::{self, Kind};
 use super::{Ended, RequestId, Session, SessionError, SessionEvent};
+use crate::limits;
 use crate::moqt::message::{GoAway, MAX_MESSAGE_LEN, RequestError, RequestUpdate};
 use crate::moqt::{CloseCode, Message, MoqtError, Parameters, RequestErrorCode, ResetCode};
 
 /// Priority of request streams: below the control stream, above all data (draft §7.2).
 const REQUEST_PRIORITY: i32 = i32::MAX - 1;
-/// Separate ranges of Request IDs we remember; a peer that leaves more gaps loses the oldest.
-const MAX_SEEN_RANGES: usize = 64;
 
 /// A request of either side.
 #[derive(Debug)]
@@ -401,7 +400,8 @@ impl Session {
         if id & 1 != peers || self.seen.contains(half) {
             return Err(wrong);
         }
-        self.seen.insert_bounded(half..half + 1, MAX_SEEN_RANGES);
+        self.seen
+            .insert_bounded(half..half + 1, limits::REQUEST_ID_RANGES);
         Ok(())
     }
 

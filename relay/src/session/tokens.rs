@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::Session;
+use crate::limits;
 use crate::moqt::{CloseCode, Message, MoqtError, Token};
 
 /// The registered tokens of one peer.
@@ -45,7 +46,7 @@ impl TokenCache {
     fn resolve(&mut self, tokens: &mut Vec<Token>) -> Result<(), MoqtError> {
         for token in core::mem::take(tokens) {
             // One too many says that there were; an alias of a few bytes may stand for thousands.
-            let is_enough = tokens.len() > MAX_TOKENS;
+            let is_enough = tokens.len() > limits::MESSAGE_TOKENS;
             let value = self.resolve_one(token, is_enough)?;
             tokens.extend(value.filter(|_| !is_enough));
         }
@@ -108,9 +109,6 @@ impl Session {
         }
     }
 }
-
-/// Tokens that one message may use.
-pub(crate) const MAX_TOKENS: usize = 8;
 
 /// What a token takes of the limit (draft §10.3.1.3).
 fn size(value: &[u8]) -> u64 {
@@ -179,7 +177,7 @@ mod tests {
         assert!(resolve(&mut cache, &[register(7, 10)]).is_ok());
         let many = vec![Token::UseAlias { alias: 7 }; 1000];
         let used = resolve(&mut cache, &many).map(|used| used.len());
-        assert_eq!(used, Ok(MAX_TOKENS + 1));
+        assert_eq!(used, Ok(limits::MESSAGE_TOKENS + 1));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use quic_lite::Time;
 use quic_lite::connection::Connection;
+use quic_relay::limits;
 use quic_relay::moqt::datagram::ObjectDatagram;
 use quic_relay::moqt::subgroup::{Body, ObjectReader};
 use quic_relay::moqt::{MoqtError, SubgroupHeader};
@@ -206,7 +207,7 @@ impl Reading {
                 let (rest, _) = SubgroupHeader::parse(chunk).map_err(MoqtError::from)?;
                 (
                     self.reader
-                        .insert(ObjectReader::new(&self.header, MAX_OBJECT)),
+                        .insert(ObjectReader::new(&self.header, limits::OBJECT)),
                     rest,
                 )
             }
@@ -248,9 +249,6 @@ const OVERTAKING: u64 = 16;
 
 /// A datagram is not sent again: what is missing this long after its successors will not come.
 const DATAGRAM_PATIENCE: Duration = Duration::from_millis(200);
-
-/// The largest object that is taken: the largest frame an IVF file may hold, and its properties.
-const MAX_OBJECT: usize = 17 << 20;
 
 /// Bytes collected before they are written.
 const BATCH: usize = 1 << 20;

@@ -3,6 +3,8 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED2551
 
 use super::*;
 
+use crate::limits;
+
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 /// RFC 7515 §A.1.1 and §A.3.1: the claims of both.
@@ -146,9 +148,9 @@ fn the_key_says_which_algorithm() {
 
 #[test]
 fn what_is_no_token_is_malformed() {
-    let long = "a".repeat(MAX_TOKEN_LEN + 1);
+    let long = "a".repeat(limits::TOKEN + 1);
     let mut claims = claims();
-    claims.put = vec!["x".repeat(MAX_TOKEN_LEN)];
+    claims.put = vec!["x".repeat(limits::TOKEN)];
     let signed_and_long = key(SECRET).sign(&claims).unwrap();
     for token in [
         "",

@@ -1,6 +1,7 @@
 //! Rules that are broken and limits that are reached.
 
 use super::*;
+use crate::limits;
 
 #[test]
 fn a_request_id_of_the_wrong_side_or_used_twice_closes_the_session() {
@@ -121,6 +122,47 @@ fn requests_beyond_the_stream_limit_wait_for_credit() {
     }
     settle(&mut client, &mut server);
     assert!(client.session.queued.is_empty());
+}
+
+#[test]
+fn requests_that_wait_for_credit_are_limited() {
+    let (mut client, _) = pair();
+    let made = (0..5000).take_while(|_| {
+        let asked = client.session.request(&mut client.streams, subscribe());
+        asked.is_ok()
+    });
+    assert_eq!(made.count(), 100 + limits::QUEUED_REQUESTS);
+}
+
+#[test]
+fn request_ids_with_gaps_are_forgotten_and_never_taken_twice() {
+    let (mut client, mut server) = pair();
+    for n in 0..90 {
+        let mut message = subscribe();
+        message.set_request_id(4 * n);
+        let mut bytes = Vec::new();
+        assert!(message.encode(&mut bytes));
+        raw_request(&mut client, &bytes);
+        settle(&mut client, &mut server);
+    }
+    assert_eq!(server.error, None);
+    assert_eq!(server.session.seen.len(), limits::REQUEST_ID_RANGES);
+}
+
+#[test]
+fn aliases_of_refused_tracks_are_remembered_in_limited_numbers() {
+    let (mut client, mut server) = pair();
+    for alias in 0..200 {
+        let asked = client.session.request(&mut client.streams, publish(alias));
+        let id = asked.expect("credit");
+        settle(&mut client, &mut server);
+        let code = RequestErrorCode::UNINTERESTED;
+        server.session.refuse(&mut server.streams, id, code, "");
+        settle(&mut client, &mut server);
+        client.session.finish(&mut client.streams, id);
+        settle(&mut client, &mut server);
+    }
+    assert_eq!(server.session.aliases.len(), limits::RETIRED_ALIASES);
 }
 
 #[test]
