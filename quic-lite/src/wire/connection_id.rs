@@ -122,10 +122,9 @@ mod tests {
 
     #[test]
     fn it_prints_as_hex() {
-        assert_eq!(
-            ConnectionId::new(&[0x83, 0x94, 0x0c]).unwrap().to_string(),
-            "83940c"
-        );
+        let id = ConnectionId::new(&[0x83, 0x94, 0x0c]).unwrap();
+        assert_eq!(id.to_string(), "83940c");
+        assert_eq!(alloc::format!("{id:?}"), "ConnectionId(83940c)");
         assert_eq!(ConnectionId::EMPTY.to_string(), "-");
     }
 

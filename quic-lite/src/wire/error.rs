@@ -131,11 +131,9 @@ impl From<nom::Err<WireError>> for WireError {
 }
 
 impl<'a> ParseError<&'a [u8]> for WireError {
-    fn from_error_kind(_: &'a [u8], kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::Eof => Self::new(WireErrorKind::Truncated),
-            _ => Self::new(WireErrorKind::Malformed),
-        }
+    // What ends too soon is refused by our own parsers, before a combinator could.
+    fn from_error_kind(_: &'a [u8], _: ErrorKind) -> Self {
+        Self::new(WireErrorKind::Malformed)
     }
 
     fn append(_: &'a [u8], _: ErrorKind, other: Self) -> Self {

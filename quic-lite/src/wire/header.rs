@@ -255,6 +255,12 @@ mod tests {
     }
 
     #[test]
+    fn two_bits_say_how_long_the_packet_number_is() {
+        let bits: Vec<_> = (0..6).map(pn_len_bits).collect();
+        assert_eq!(bits, [Err(Full), Ok(0), Ok(1), Ok(2), Ok(3), Err(Full)]);
+    }
+
+    #[test]
     fn the_destination_cid_is_found_in_any_version_and_form() {
         let cid = |packet: &[u8]| destination_cid(packet, 3).map(|(_, cid)| cid.to_vec()).ok();
         assert_eq!(cid(&[0x40, 1, 2, 3, 4]), Some(Vec::from([1, 2, 3])));

@@ -104,6 +104,19 @@ mod tests {
         );
     }
 
+    /// RFC 9000 A.3: half a window below what is expected is too far, half a window above is not.
+    #[test]
+    fn the_closest_number_is_meant_and_of_two_the_higher() {
+        let decode = |byte, largest| PacketNumber::decode(byte, 1, Some(PacketNumber(largest))).0;
+        assert_eq!(decode(0xff, 0x100), 0xff);
+        assert_eq!(decode(0x80, 0xff), 0x180);
+        assert_eq!(decode(0x81, 0xff), 0x81);
+        assert_eq!(decode(0x00, 0x17f), 0x200);
+        assert_eq!(decode(0x00, 0x17e), 0x100);
+        assert_eq!(decode(0xff, 3), 0xff, "there is no lower one");
+        assert_eq!(decode(0, varint::MAX), varint::MAX - 0xff, "nor a higher");
+    }
+
     #[test]
     fn first_packet_needs_no_history() {
         assert_eq!(PacketNumber::ZERO.encode_len(None), 1);

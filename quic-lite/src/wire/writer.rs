@@ -122,11 +122,6 @@ impl<'a> Writer<'a> {
         self.put(&value.to_be_bytes())
     }
 
-    /// Writes eight bytes in network order.
-    pub fn put_u64(&mut self, value: u64) -> Result<(), Full> {
-        self.put(&value.to_be_bytes())
-    }
-
     /// Writes a variable-length integer in its shortest form.
     pub fn varint(&mut self, value: u64) -> Result<(), Full> {
         self.varint_with_len(value, varint::size(value))
@@ -159,13 +154,17 @@ impl core::error::Error for Full {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
     fn a_write_that_does_not_fit_changes_nothing() {
         let mut buffer = [0; 3];
         let mut out = Writer::new(&mut buffer);
+        assert!(out.is_empty());
         out.put_u16(0x0102).unwrap();
+        assert!(!out.is_empty());
         assert_eq!(out.put_u16(0x0304), Err(Full));
+        assert_eq!(Full.to_string(), "no room in the output buffer");
         assert_eq!(out.reserve(usize::MAX).map(|_| ()), Err(Full));
         assert_eq!((out.len(), out.remaining()), (2, 1));
         assert_eq!(out.written(), [1, 2]);

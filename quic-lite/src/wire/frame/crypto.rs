@@ -24,9 +24,6 @@ pub struct NewToken<'a> {
 }
 
 impl<'a> Crypto<'a> {
-    /// The longest a frame of up to 16383 bytes of data can be without that data.
-    pub const MAX_HEADER_LEN: usize = 1 + 8 + 2;
-
     pub(super) fn parse(i: &'a [u8]) -> PResult<'a, Self> {
         let (i, offset) = varint::parse(i)?;
         let (i, length) = varint::parse(i)?;

@@ -28,9 +28,6 @@ const LEN: u64 = 0x02;
 const FIN: u64 = 0x01;
 
 impl<'a> Stream<'a> {
-    /// The longest a frame can be without its data: type, stream ID, offset, length.
-    pub const MAX_HEADER_LEN: usize = 1 + 8 + 8 + 8;
-
     pub(super) fn parse(i: &'a [u8], frame_type: u64) -> PResult<'a, Self> {
         let (i, stream_id) = StreamId::parse(i)?;
         let (i, offset) = cond(frame_type & OFF != 0, varint::parse).parse(i)?;
@@ -192,6 +189,13 @@ mod tests {
         let mut frame = Vec::from([0x0c, 0]);
         frame.extend([0xff; 8]);
         assert!(Frame::parse(&frame).is_ok());
+        let largest = Stream {
+            stream_id: id(0),
+            offset: varint::MAX - 2,
+            fin: false,
+            data: b"hi",
+        };
+        assert_eq!(largest.end(), varint::MAX);
         frame.push(0);
         assert_eq!(
             Frame::parse(&frame).unwrap_err().kind,

@@ -252,5 +252,7 @@ mod tests {
     fn a_token_is_shown_when_there_is_one() {
         let line = header(LongType::Initial { token: &[0xab] }).to_string();
         assert_eq!(line, "Initial dcid=8394c8f03e515708 scid=- token=ab");
+        let line = header(LongType::Initial { token: &[] }).to_string();
+        assert_eq!(line, "Initial dcid=8394c8f03e515708 scid=-");
     }
 }

@@ -22,9 +22,6 @@ pub struct ShortHeader {
 }
 
 impl ShortHeader {
-    /// The longest a short header can be, with its packet number.
-    pub const MAX_LEN: usize = 1 + ConnectionId::MAX_LEN + 4;
-
     pub(super) fn parse(packet: &[u8], local_cid_len: usize) -> PResult<'_, Header<'_>> {
         let Some((first, i)) = packet.split_first() else {
             return refuse(WireErrorKind::Truncated);

@@ -103,6 +103,9 @@ mod tests {
         let mut out = Writer::new(&mut buffer);
         VersionNegotiation::encode(&[1, 2], &[3], &[1, 0x1a2a_3a4a], 5, &mut out).unwrap();
         assert_eq!(out.written(), PACKET);
+        let mut out = Writer::new(&mut buffer);
+        VersionNegotiation::encode(&[1, 2], &[3], &[], 0xff, &mut out).unwrap();
+        assert_eq!(out.written()[..5], [0xff, 0, 0, 0, 0]);
     }
 
     #[test]

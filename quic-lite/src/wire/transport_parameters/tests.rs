@@ -315,3 +315,28 @@ fn refusals_close_the_connection_with_transport_parameter_error() {
         );
     }
 }
+
+/// RFC 9000 §18.2: address and port, all zero.
+#[test]
+fn an_address_without_a_port_or_a_port_without_an_address_is_there() {
+    for (ipv4, ipv6) in [
+        (Some("192.0.2.1:0"), Some("[2001:db8::1]:0")),
+        (Some("0.0.0.0:443"), Some("[::]:443")),
+        (None, None),
+    ] {
+        let preferred = PreferredAddress {
+            ipv4: ipv4.map(|address| address.parse().unwrap()),
+            ipv6: ipv6.map(|address| address.parse().unwrap()),
+            ..full().preferred_address.unwrap()
+        };
+        let parameters = TransportParameters {
+            preferred_address: Some(preferred),
+            ..TransportParameters::default()
+        };
+        let bytes = encode(&parameters, Side::Server);
+        assert_eq!(
+            TransportParameters::parse(&bytes, Side::Server),
+            Ok(parameters)
+        );
+    }
+}
