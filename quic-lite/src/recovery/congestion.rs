@@ -295,22 +295,51 @@ mod tests {
         assert_eq!(controller.window(), 24_000);
     }
 
+    /// A controller after slow start with a window of 12000 bytes, of which none is in flight.
+    fn steady() -> Controller {
+        let mut controller = full();
+        (0..10).for_each(|_| controller.on_packet_acked(at(1), at(0), 1200, &rtt()));
+        controller.on_packets_lost(at(2), at(1), 1, 1200);
+        assert_eq!(
+            (controller.window(), controller.bytes_in_flight()),
+            (12_000, 0)
+        );
+        assert!(!controller.in_slow_start());
+        controller
+    }
+
+    /// RFC 9002 §7.8: three packets of 1200 bytes are too little room for a burst.
+    #[test]
+    fn a_window_without_room_for_three_packets_is_full() {
+        let mut controller = steady();
+        controller.on_packet_sent(at(10), 8_400);
+        assert_eq!(controller.last_limited, Some(at(0)));
+        controller.on_packet_sent(at(11), 1);
+        assert_eq!(controller.last_limited, Some(at(11)));
+        controller.on_packet_sent(at(12), 10_000);
+        assert_eq!(controller.last_limited, Some(at(12)));
+    }
+
+    /// RFC 9002 §7.8: slow start doubles the window in a round trip.
+    #[test]
+    fn in_slow_start_more_than_half_a_window_is_full() {
+        let mut controller = Controller::new(Congestion::NewReno, 1200);
+        controller.on_packet_sent(at(10), 6_000);
+        assert_eq!(controller.last_limited, None);
+        controller.on_packet_sent(at(11), 1);
+        assert_eq!(controller.last_limited, Some(at(11)));
+    }
+
     /// RFC 9002 §7.8.
     #[test]
     fn data_that_waits_for_the_pacer_counts_once_half_the_window_is_used() {
-        let mut controller = full();
-        controller.on_packets_lost(at(50), at(0), 5, 6000);
-        controller.remove(6000);
-        for (millis, packets) in [(60, 2), (70, 2)] {
-            for _ in 0..packets {
-                controller.on_packet_sent(at(millis), 500);
-            }
-            controller.on_paced(at(millis));
-        }
+        let mut controller = steady();
+        controller.on_packet_sent(at(10), 6_000);
+        controller.on_paced(at(10));
+        controller.on_packet_sent(at(11), 1);
         assert_eq!(controller.last_limited, Some(at(0)));
-        controller.on_packet_sent(at(80), 1100);
-        controller.on_paced(at(80));
-        assert_eq!(controller.last_limited, Some(at(80)));
+        controller.on_paced(at(12));
+        assert_eq!(controller.last_limited, Some(at(12)));
     }
 
     /// RFC 9002 §7.3.2: once per round trip.

@@ -311,18 +311,48 @@ mod tests {
         close(cubic.now.window, 105_000.0);
     }
 
-    /// RFC 9438 §5.8.
+    /// RFC 9438 §5.8: a probe timeout, here 300 ms, without an acknowledgement is idleness.
     #[test]
     fn idle_and_underused_time_does_not_count() {
-        for idle in [false, true] {
+        let start = |underused: core::ops::Range<u64>, end| {
             let (mut cubic, rtt) = (reduced_from(100), rtt(100));
             cubic.on_acked(at(0), 1000, &rtt);
-            if !idle {
-                (1..600).for_each(|tick| cubic.on_underused(at(tick * 100)));
-            }
-            cubic.on_acked(at(60_000), 1000, &rtt);
-            assert!(cubic.window() < 72_000, "{}", cubic.window());
-        }
+            underused.for_each(|tick| cubic.on_underused(at(tick * 100)));
+            cubic.on_acked(at(end), 1000, &rtt);
+            cubic.now.epoch.unwrap().start
+        };
+        assert_eq!(start(0..0, 300), at(0));
+        assert_eq!(start(0..0, 301), at(301));
+        assert_eq!(start(1..600, 60_000), at(59_900));
+    }
+
+    /// RFC 9438 §4.7.
+    #[test]
+    fn a_window_that_came_back_to_its_plateau_has_not_shrunk() {
+        let mut cubic = reduced_from(100);
+        cubic.now.window = 100_000.0;
+        cubic.on_congestion_event();
+        close(cubic.now.w_max.unwrap(), 100_000.0);
+    }
+
+    #[test]
+    fn undo_keeps_what_was_gained_since() {
+        let mut cubic = reduced_from(100);
+        cubic.now.window = 200_000.0;
+        cubic.undo();
+        assert_eq!(cubic.window(), 200_000);
+        assert_eq!(cubic.slow_start_threshold(), u64::MAX);
+    }
+
+    /// RFC 9002 §7.2.
+    #[test]
+    fn the_least_window_follows_the_datagram_size() {
+        let mut cubic = Cubic::new(1000);
+        cubic.on_persistent_congestion();
+        cubic.set_max_datagram_size(1452);
+        assert_eq!(cubic.window(), 2_904);
+        cubic.on_congestion_event();
+        assert_eq!(cubic.window(), 2_904);
     }
 
     /// RFC 9438 §4.8.

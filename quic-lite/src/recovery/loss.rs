@@ -361,3 +361,83 @@ const MAX_TIME_THRESHOLD: u32 = 12;
 const PERSISTENT_CONGESTION_THRESHOLD: u32 = 3;
 /// For so many PTOs a late acknowledgement of a lost packet is understood.
 const LOST_KEPT_PTOS: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(millis: &[u64]) -> Vec<Time> {
+        millis.iter().map(|n| Time::from_micros(n * 1000)).collect()
+    }
+
+    fn silence(lost: &[u64], acked: &[u64]) -> u64 {
+        let silence = longest_silence(&times(lost), &times(acked));
+        u64::try_from(silence.as_millis()).unwrap()
+    }
+
+    /// RFC 9002 §6.1: up to 16 numbers, and one and a half round trips.
+    #[test]
+    fn reordering_widens_within_limits() {
+        let mut rtt = Rtt::new(Duration::from_millis(80));
+        let mut reordering = Reordering::default();
+        let widths: Vec<_> = (0..5)
+            .map(|_| {
+                let delay = reordering.loss_delay(&rtt).as_millis();
+                let width = (reordering.packets, delay);
+                reordering.widen();
+                width
+            })
+            .collect();
+        assert_eq!(widths, [(3, 90), (6, 100), (12, 110), (16, 120), (16, 120)]);
+        rtt.on_sample(Time::ZERO, Duration::from_micros(10), Duration::ZERO);
+        assert_eq!(reordering.loss_delay(&rtt), GRANULARITY);
+    }
+
+    /// RFC 9002 §7.6.2: what arrived between two lost packets breaks the silence.
+    #[test]
+    fn silence_lies_between_lost_packets_without_arrivals() {
+        assert_eq!(silence(&[], &[5]), 0);
+        assert_eq!(silence(&[3], &[]), 0);
+        assert_eq!(silence(&[1, 4, 9], &[]), 8);
+        assert_eq!(silence(&[1, 4, 9], &[0, 10]), 8, "before and after");
+        assert_eq!(silence(&[1, 4, 9], &[2]), 5);
+        assert_eq!(silence(&[1, 4, 9], &[5]), 3);
+        assert_eq!(silence(&[1, 4, 9], &[2, 5]), 0);
+        assert_eq!(silence(&[1, 4, 9], &[1, 4, 9]), 8, "at the same time");
+        assert_eq!(silence(&[1, 4, 9, 20, 22], &[5, 21]), 11);
+    }
+
+    fn space(sent: core::ops::Range<u64>) -> SentSpace {
+        let mut space = SentSpace::default();
+        for number in sent {
+            let packet = SentPacket {
+                number: PacketNumber::new(number),
+                time: Time::from_micros(number),
+                path: 0,
+                size: 100,
+                ack_eliciting: true,
+                in_flight: true,
+                ecn_marked: false,
+                mtu_probe: false,
+                by_other: false,
+            };
+            space.lost.insert(packet, &[]);
+        }
+        space
+    }
+
+    #[test]
+    fn the_newest_lost_packets_are_remembered_for_a_time() {
+        let keep = Duration::from_micros(1000);
+        let known = limits::LOST_PACKETS as u64;
+        let first = |space: &SentSpace| space.lost.iter().next().map(|lost| lost.number.value());
+        let mut many = space(0..known + 5);
+        many.forget_lost(Time::ZERO, keep);
+        assert_eq!((many.lost.len() as u64, first(&many)), (known, Some(5)));
+        many.forget_lost(Time::from_micros(1007), keep);
+        assert_eq!(first(&many), Some(7));
+        let mut few = space(0..5);
+        few.forget_lost(Time::from_micros(1000), keep);
+        assert_eq!(first(&few), Some(0));
+    }
+}

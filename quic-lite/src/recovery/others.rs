@@ -54,7 +54,6 @@ impl Recovery {
     pub fn set_unresolved(&mut self, unresolved: Option<PacketNumber>) {
         self.others.unresolved = unresolved;
         match unresolved {
-            Some(_) if self.others.held.is_empty() => {}
             Some(unresolved) => {
                 self.others.held.remove(0..unresolved.value());
             }

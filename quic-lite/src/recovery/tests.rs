@@ -1,8 +1,10 @@
 //! Behaviour of `Recovery` as a whole, named after the sections of RFC 9002.
 
 mod acknowledgement;
+mod bounds;
 mod congestion;
 mod loss;
+mod others;
 mod simulation;
 mod timeout;
 

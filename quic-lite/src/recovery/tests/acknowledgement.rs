@@ -19,6 +19,27 @@ fn frames_of_acknowledged_packets_come_back_once() {
     assert_eq!(sender.recovery.bytes_in_flight(), 0);
 }
 
+/// RFC 9002 §6.2.1: what was acknowledged before proves no sign of life; a packet that comes late does.
+#[test]
+fn only_news_is_progress() {
+    let mut sender = Sender::confirmed();
+    sender.send_many(5);
+    sender.ack(&[4..=4]);
+    sender.timeout();
+    let mut probed = || {
+        assert_eq!(sender.timeout(), TimeoutAction::Probe(SpaceId::Data));
+        let count = sender.recovery.pto_count();
+        sender.ack(&[4..=4]);
+        assert_eq!(sender.recovery.pto_count(), count);
+    };
+    probed();
+    probed();
+    sender.ack(&[1..=1, 4..=4]);
+    assert_eq!((sender.out.spurious_packets, sender.acked()), (1, vec![1]));
+    assert_eq!(sender.recovery.pto_count(), 0);
+    assert_eq!(sender.recovery.rtt().latest(), Duration::from_micros(1));
+}
+
 /// RFC 9000 §13.1.
 #[test]
 fn an_ack_of_an_unsent_packet_is_refused_and_changes_nothing() {
@@ -139,18 +160,24 @@ fn rtt_samples_need_a_new_largest_and_an_ack_eliciting_packet() {
     assert_eq!(sender.recovery.rtt().latest(), ms(40));
 }
 
-/// RFC 9002 §5.3: before confirmation any delay is believed, afterwards max_ack_delay at most.
+/// RFC 9002 §5.3: before confirmation any delay is believed, afterwards max_ack_delay at most, and none
+/// of Initial packets.
 #[test]
 fn ack_delay_is_limited_once_the_handshake_is_confirmed() {
-    for (confirmed, smoothed) in [(false, 100_000), (true, 106_875)] {
+    for (id, confirmed, smoothed) in [
+        (SpaceId::Data, false, 100_000),
+        (SpaceId::Data, true, 106_875),
+        (SpaceId::Handshake, false, 100_000),
+        (SpaceId::Initial, false, 110_000),
+    ] {
         let mut sender = Sender::new(Side::Server);
-        sender.send_many(1);
+        sender.send(id);
         sender.now = 100;
-        sender.ack(&[0..=0]);
+        sender.ack_in(id, &[0..=0], None).unwrap();
         if confirmed {
             sender.recovery.on_handshake_confirmed(at(100));
         }
-        sender.send_many(1);
+        sender.send(id);
         sender.now = 280;
         let payload = [0x02, 1, 0x80, 0, 0x27, 0x10, 0, 0]; // delay 10000 * 2^3 us = 80 ms
         let Some(Ok(Frame::Ack(ack))) = frames(&payload).next() else {
@@ -159,7 +186,7 @@ fn ack_delay_is_limited_once_the_handshake_is_confirmed() {
         let next = PacketNumber::new(2);
         sender
             .recovery
-            .on_ack(at(280), SpaceId::Data, &ack, next, &mut sender.out)
+            .on_ack(at(280), id, &ack, next, &mut sender.out)
             .unwrap();
         assert_eq!(
             sender.recovery.rtt().smoothed(),
@@ -178,6 +205,33 @@ fn unanswered_ack_packets_do_not_pile_up() {
     sender.ack(&[0..=10_001]);
     assert!(sender.acked().contains(&1));
     assert!(sender.recovery.spaces[2].sent.is_empty());
+}
+
+/// Padded Initials are in flight, though nobody need acknowledge them.
+#[test]
+fn what_is_forgotten_is_in_flight_no_longer() {
+    let mut sender = Sender::new(Side::Server);
+    sender.send(SpaceId::Handshake);
+    sender.send(SpaceId::Initial);
+    for number in 1..=u64::from(limits::UNACKED_ACKS) + 1 {
+        let packet = SentPacket {
+            ack_eliciting: false,
+            in_flight: number != 5,
+            path: if number == 7 { 3 } else { 0 },
+            size: 10,
+            ..sender.packet(number)
+        };
+        sender
+            .recovery
+            .on_packet_sent(SpaceId::Initial, packet, &[]);
+        assert_eq!(u64::from(sender.recovery.unacked_acks()), number);
+    }
+    let light = 10 * u64::from(limits::UNACKED_ACKS - 1);
+    assert_eq!(sender.recovery.bytes_in_flight(), 2400 + light);
+    sender.next[0] = u64::from(limits::UNACKED_ACKS) + 2;
+    sender.send(SpaceId::Initial);
+    assert_eq!(sender.recovery.bytes_in_flight(), 3600);
+    assert_eq!(sender.recovery.unacked_acks(), 0);
 }
 
 #[test]

@@ -28,6 +28,11 @@ fn losses_of_one_round_trip_are_one_congestion_event() {
         (vec![3, 4, 6], false)
     );
     assert_eq!(sender.recovery.congestion_window(), 6_000);
+    assert!(!sender.recovery.in_slow_start());
+    assert_eq!(
+        sender.recovery.largest_acked(SpaceId::Data),
+        Some(PacketNumber::new(9))
+    );
 }
 
 /// RFC 9002 §7.5.
@@ -109,6 +114,35 @@ fn a_congestion_mark_reduces_the_window_like_a_loss() {
         .ack_in(SpaceId::Data, &[0..=6], counts(6, 1))
         .unwrap();
     assert!(!sender.out.congestion_event);
+}
+
+/// RFC 9000 §13.4.2.1: only what raises the largest acknowledged number is validated.
+#[test]
+fn counts_beside_a_known_largest_number_are_not_read() {
+    let mut sender = ecn();
+    sender
+        .ack_in(SpaceId::Data, &[5..=5], counts(1, 0))
+        .unwrap();
+    sender
+        .ack_in(SpaceId::Data, &[4..=5], counts(1, 1))
+        .unwrap();
+    assert!(!sender.out.congestion_event);
+    sender.ack(&[3..=5]);
+    assert_eq!(sender.recovery.ecn_state(), EcnState::Capable);
+}
+
+/// RFC 9000 §13.4.2: marks may be the reason why nothing arrives.
+#[test]
+fn the_third_timeout_ends_marking() {
+    let config = RecoveryConfig::default();
+    let mut sender = Sender::with(Side::Server, &config);
+    sender.recovery.on_handshake_confirmed(at(0));
+    sender.send_many(1);
+    for _ in 0..3 {
+        assert!(sender.recovery.marks_ecn());
+        sender.timeout();
+    }
+    assert!(!sender.recovery.marks_ecn());
 }
 
 /// RFC 9000 §13.4.2.1.

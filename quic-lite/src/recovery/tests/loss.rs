@@ -36,6 +36,26 @@ fn nine_eighths_of_a_round_trip_behind_is_lost() {
     assert_eq!(sender.timer(), None);
 }
 
+/// RFC 9002 §6.1.2: the timer fires once, when it is due.
+#[test]
+fn a_packet_is_lost_at_the_time_the_timer_named() {
+    let mut sender = Sender::confirmed();
+    sender.send_many(1);
+    sender.now = 101;
+    sender.send_many(2);
+    sender.now = 200;
+    sender.ack(&[3..=3]);
+    // 9/8 of (7 * 100 + 99) / 8 ms.
+    for (time, number) in [(212_359, 1), (213_359, 2)] {
+        let time = Time::from_micros(time);
+        assert_eq!(sender.recovery.next_timeout(), Some(time));
+        let action = sender.recovery.on_timeout(time, &mut sender.out);
+        assert_eq!(action, TimeoutAction::Lost(SpaceId::Data));
+        assert_eq!(sender.lost(), [number]);
+    }
+    assert_eq!(sender.recovery.next_timeout(), None);
+}
+
 /// RFC 9002 §6.1.2: kGranularity.
 #[test]
 fn the_time_threshold_is_at_least_a_millisecond() {
@@ -84,6 +104,54 @@ fn after_a_late_packet_more_reordering_is_tolerated() {
     assert!(sender.lost().is_empty(), "five behind");
     sender.ack(&[11..=11]);
     assert_eq!(sender.lost(), [5]);
+}
+
+/// RFC 9438 §4.9.2.
+#[test]
+fn the_window_is_restored_when_all_lost_packets_came_late() {
+    let mut sender = Sender::confirmed();
+    sender.send_many(5);
+    sender.ack(&[5..=5]);
+    assert_eq!(sender.lost(), [1, 2]);
+    sender.ack(&[2..=2, 5..=5]);
+    assert_eq!(sender.recovery.congestion_window(), 6_000);
+    sender.ack(&[1..=2, 5..=5]);
+    assert_eq!(sender.recovery.congestion_window(), 12_000);
+}
+
+#[test]
+fn it_is_told_which_packets_were_lost_and_whose() {
+    let mut sender = Sender::confirmed();
+    for by_other in [true, true, false] {
+        let packet = SentPacket {
+            by_other,
+            ..sender.packet(sender.next[2])
+        };
+        sender.next[2] += 1;
+        sender.recovery.on_packet_sent(SpaceId::Data, packet, &[]);
+    }
+    sender.send_many(4);
+    sender.ack(&[6..=6]);
+    let out = &sender.out;
+    assert_eq!((out.lost_packets, out.lost_by_other), (3, 2));
+    assert_eq!(out.lost_numbers, [1, 2, 3].map(PacketNumber::new));
+}
+
+/// Three probe timeouts.
+#[test]
+fn a_late_packet_is_known_for_a_time() {
+    for (more, acked) in [(0, vec![1]), (1, vec![])] {
+        let mut sender = Sender::confirmed();
+        sender.send_many(4);
+        sender.ack(&[4..=4]);
+        assert_eq!(sender.lost(), [1]);
+        let keep = 3 * sender.recovery.rtt().pto();
+        sender.now = 100 + u64::try_from(keep.as_millis()).unwrap() + more;
+        sender.ack(&[3..=4]);
+        assert_eq!((sender.acked(), sender.lost()), (vec![3], vec![2]));
+        sender.ack(&[1..=1]);
+        assert_eq!(sender.acked(), acked);
+    }
 }
 
 #[test]

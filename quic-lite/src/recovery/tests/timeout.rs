@@ -9,6 +9,7 @@ fn the_data_space_waits_for_the_peers_delay_too() {
     assert_eq!(sender.timer(), None);
     sender.send_many(1);
     assert_eq!(sender.timer(), Some(100 + 100 + 4 * 50 + 25));
+    assert_eq!(sender.recovery.pto(), ms(325));
     assert_eq!(sender.timeout(), TimeoutAction::Probe(SpaceId::Data));
     assert!(
         sender.lost().is_empty(),
@@ -133,6 +134,17 @@ fn only_a_handshake_acknowledgement_ends_a_clients_backoff() {
     sender.ack_in(SpaceId::Handshake, &[0..=0], None).unwrap();
     assert_eq!(sender.recovery.pto_count(), 0);
     sender.recovery.discard(at(sender.now), SpaceId::Initial);
+    assert_eq!(sender.timer(), None);
+}
+
+/// RFC 9002 A.8: so does the confirmation of the handshake.
+#[test]
+fn a_client_with_a_confirmed_handshake_has_nobody_to_unblock() {
+    let mut sender = Sender::new(Side::Client);
+    sender.send(SpaceId::Initial);
+    sender.ack_in(SpaceId::Initial, &[0..=0], None).unwrap();
+    assert!(sender.timer().is_some());
+    sender.recovery.on_handshake_confirmed(at(0));
     assert_eq!(sender.timer(), None);
 }
 
