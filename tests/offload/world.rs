@@ -40,10 +40,13 @@ use super::wire::Wire;
 pub const RELAY: SocketAddr = address(1, 443);
 
 /// A datagram on its way.
-struct Travel {
-    from: SocketAddr,
-    to: SocketAddr,
-    datagram: Datagram,
+pub struct Travel {
+    /// Whence.
+    pub from: SocketAddr,
+    /// Where to.
+    pub to: SocketAddr,
+    /// What.
+    pub datagram: Datagram,
 }
 
 /// A relay, its kernel, and its clients.
@@ -296,7 +299,7 @@ impl World {
     }
 
     /// The kernel forwards what it can, then the datagram waits in the socket.
-    fn arrive_at_kernel(&mut self, travel: Travel) {
+    pub fn arrive_at_kernel(&mut self, travel: Travel) {
         let nanos = self.now.as_micros() * 1000;
         if !self.settings.is_blind {
             self.twin.see(flow(travel.from), candidate(nanos));
