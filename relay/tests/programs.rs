@@ -11,6 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+#[path = "programs/kernel.rs"]
+mod kernel;
 #[path = "programs/processes.rs"]
 mod processes;
 #[path = "programs/tokens.rs"]

@@ -168,6 +168,26 @@ fn subscriber_without_credit_costs_no_more_than_is_allowed() {
 }
 
 #[test]
+fn what_is_kept_for_those_without_credit_is_bounded_and_the_oldest_goes() {
+    let config = RawConfig {
+        max_kept: 10_000,
+        ..RawConfig::default()
+    };
+    let mut world = World::new(config);
+    let stuck = world.connect(Role::Subscriber, 0, 1 << 20);
+    let publisher = world.publisher();
+    for n in 0..20_u8 {
+        world.send(publisher, &[n; 1500]);
+        world.settle();
+        assert!(world.relay.kept <= 10_000);
+    }
+    assert_eq!(world.relay.streams.len(), 5, "as many as have room");
+    assert_eq!(world.relay.counters().shed_streams, 15);
+    world.disconnect(stuck);
+    world.is_clean();
+}
+
+#[test]
 fn subscriber_that_does_not_read_loses_its_oldest_streams() {
     let config = RawConfig {
         max_pending: 100_000,

@@ -15,7 +15,12 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(words: &[&str]) -> Self {
-        let mut child = program(words)
+        Self::spawn(program(words))
+    }
+
+    /// The program with its words, wherever it is to run.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .args(["--report", "-"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -32,15 +37,23 @@ impl Program {
     /// Reads events until one of this name comes.
     #[track_caller]
     pub(crate) fn event(&mut self, name: &str) -> Value {
+        match self.next(name) {
+            Some(event) => event,
+            None => panic!("no {name}: {}", self.said()),
+        }
+    }
+
+    /// The same; `None` when it ended without.
+    pub(crate) fn next(&mut self, name: &str) -> Option<Value> {
         let mut line = String::new();
         while self.events.read_line(&mut line).expect("events are text") > 0 {
             let event: Value = serde_json::from_str(&line).expect("an event is JSON");
             if event["event"] == name {
-                return event;
+                return Some(event);
             }
             line.clear();
         }
-        panic!("no {name}: {}", self.said());
+        None
     }
 
     pub(crate) fn said(&mut self) -> String {

@@ -8,7 +8,7 @@ use super::CLIP;
 use super::processes::{Directory, Program, Relay, program, said, same};
 
 /// Runs `quic-relay token`.
-fn token(words: &[&str]) -> String {
+pub(crate) fn token(words: &[&str]) -> String {
     let output = program(&[&["token"][..], words].concat())
         .output()
         .expect("the program was built");
