@@ -10,11 +10,12 @@ mod token;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use quic_relay::options::{FastPath, ServeOptions};
 use quic_relay::url::RelayUrl;
 
 use crate::error::EXIT_CODES;
 pub(crate) use interop::{Interop, InteropClient, InteropServer};
-pub(crate) use serve::{FastPath, Serve, ServeOptions};
+pub(crate) use serve::Serve;
 pub(crate) use token::{Alg, Lifetime, Token};
 
 /// Live media over QUIC: a MOQT draft-18 relay, a publisher, a subscriber, and a lab that runs them.

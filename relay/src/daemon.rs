@@ -37,7 +37,7 @@ use crate::token::read_key;
 
 /// Runs `quic-relay serve`.
 pub(crate) fn run(serve: Serve) -> Result<()> {
-    let options = ServeOptions::resolve(serve)?;
+    let options = serve.resolve()?;
     let credentials = credentials(&options)?;
     let fingerprint = credentials.fingerprint();
     let above = above(&options)?;

@@ -10,6 +10,7 @@ pub mod keyframe;
 pub mod limits;
 pub mod moqt;
 pub mod offload;
+pub mod options;
 pub mod raw;
 pub mod serve;
 pub mod session;
