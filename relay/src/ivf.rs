@@ -167,8 +167,10 @@ impl<R: Read> Reader<R> {
             });
         }
         let expected = length as usize;
-        let mut payload = vec![0; expected];
-        let found = read_full(&mut self.input, &mut payload)?;
+        // It grows with what there is, not with what is said.
+        let mut payload = Vec::with_capacity(expected.min(FIRST_READ));
+        let mut input = self.input.by_ref().take(length.into());
+        let found = input.read_to_end(&mut payload)?;
         if found < expected {
             return Err(self.truncated(FRAME_HEADER_LEN + expected, FRAME_HEADER_LEN + found));
         }
@@ -263,6 +265,9 @@ pub const FRAME_HEADER_LEN: usize = 12;
 
 /// An 8K key frame is well below it; it bounds what a damaged file makes us allocate.
 const MAX_FRAME: u32 = 16 << 20;
+
+/// Room for a frame of most clips.
+const FIRST_READ: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {
