@@ -22,12 +22,12 @@ fn main() -> std::io::Result<()> {
     if paths.is_empty() {
         let mut input = Vec::new();
         std::io::stdin().read_to_end(&mut input)?;
-        (target.property)(&input);
+        target.run(&input);
     }
     let mut replayed = 0;
     for path in &paths {
         for file in files(path)? {
-            (target.property)(&std::fs::read(file)?);
+            target.run(&std::fs::read(file)?);
             replayed += 1;
         }
     }

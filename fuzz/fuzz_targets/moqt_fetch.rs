@@ -1,6 +1,6 @@
 //! draft-ietf-moq-transport-18 §11.4.4: see `quic_lite_fuzz::moqt_fetch`.
 #![cfg_attr(fuzzing, no_main)]
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| quic_lite_fuzz::moqt_fetch(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| quic_lite_fuzz::run("moqt_fetch", data));
 #[cfg(not(fuzzing))]
 fn main() {}

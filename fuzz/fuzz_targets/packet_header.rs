@@ -1,6 +1,6 @@
 //! RFC 9000 §17: see `quic_lite_fuzz::packet_header`.
 #![cfg_attr(fuzzing, no_main)]
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| quic_lite_fuzz::packet_header(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| quic_lite_fuzz::run("packet_header", data));
 #[cfg(not(fuzzing))]
 fn main() {}

@@ -31,8 +31,6 @@ const MIN_INITIAL: usize = 1200;
 const MAX_PAYLOAD: usize = 1400;
 /// Steps of one script.
 const MAX_STEPS: u32 = 100;
-/// Bytes that the endpoint may hold, with the TLS of some handshakes.
-const MAX_HELD: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quic_lite::connection::{Connection, Event};
-use quic_lite::endpoint::{Endpoint, Handle};
+use quic_lite::endpoint::Handle;
 use quic_lite::protection::Keys;
 use quic_lite::range_set::RangeSet;
 use quic_lite::wire::frame::{Ack, Frame, PathResponse, Stream};
@@ -19,9 +19,8 @@ use quic_lite::wire::writer::Writer;
 use quic_lite::{Dir, Side, StreamId};
 
 use crate::bytes::Script;
-use crate::memory::Held;
 use crate::peer::seal_short;
-use crate::session::{Subject, client_address, config, endpoint, server_address};
+use crate::session::{Subject, client_address, endpoint, server_address};
 use crate::tls::{self, Secrets};
 use watch::Watch;
 
@@ -71,29 +70,23 @@ impl Session {
     /// Both endpoints are real until the handshake is over; then the peer's is taken apart.
     fn established(subject_side: Side) -> Self {
         let secrets = Arc::new(Secrets::default());
-        let held = Held::new();
-        let mut client = endpoint(None, 1, false);
-        let mut server = endpoint(Some(tls::server(secrets.clone())), 2, false);
-        let tls = tls::client(secrets);
-        let mut subject = Subject::new(endpoint(None, 3, false), server_address(), held, MAX_HELD);
-        let to = server_address();
-        let handle = client.connect(subject.now, &tls, to, "localhost", config());
-        let client_handle = handle.expect("there is room");
-        let mut server_handle = None;
+        let (there, here) = (server_address(), client_address(0));
+        let tls = tls::server(secrets.clone());
+        let mut server = Subject::new(|| endpoint(Some(tls), 2, false), there);
+        let mut client = Subject::new(|| endpoint(None, 1, false), here);
+        let client_handle = client.connect(&tls::client(secrets), there);
         for _ in 0..8 {
-            subject.now = subject.now + Duration::from_millis(5);
-            pass(&subject, &mut client, &mut server, (client_address(0), to));
-            pass(&subject, &mut server, &mut client, (to, client_address(0)));
-            while let Some((handle, _)) = server.poll_event() {
-                server_handle = Some(handle);
-            }
+            pass(&mut client, &mut server);
+            pass(&mut server, &mut client);
         }
-        let server_handle = server_handle.expect("the server has a connection");
-        let (handle, peer, peer_handle, address, local) = match subject_side {
-            Side::Client => (client_handle, &server, server_handle, to, client_address(0)),
-            Side::Server => (server_handle, &client, client_handle, client_address(0), to),
+        let server_handle = server.events.first().expect("there is a connection").0;
+        let (mut subject, handle, peer, peer_handle) = match subject_side {
+            Side::Client => (client, client_handle, server, server_handle),
+            Side::Server => (server, server_handle, client, client_handle),
         };
-        let peer = peer.connection(peer_handle).expect("it lives");
+        subject.events.clear();
+        let address = peer.local;
+        let peer = peer.endpoint.connection(peer_handle).expect("it lives");
         assert!(peer.is_established() && peer.largest_acked().is_some());
         let keys = peer.keys().expect("it has keys").local.clone();
         let next = peer.next_packet_number().value();
@@ -101,14 +94,6 @@ impl Session {
         if subject_side == Side::Server {
             watch.accounts.validated(address);
         }
-        let tested = if subject_side == Side::Client {
-            client
-        } else {
-            server
-        };
-        subject.endpoint = tested;
-        subject.local = local;
-        while subject.endpoint.poll_event().is_some() {}
         Self {
             subject,
             handle,
@@ -196,9 +181,7 @@ impl Session {
     }
 
     fn on_connection(&mut self, act: impl FnOnce(&mut Connection)) {
-        if let Some(connection) = self.subject.endpoint.connection_mut(self.handle) {
-            act(connection);
-        }
+        self.subject.on_connection(self.handle, act);
     }
 
     /// The peer sends a packet with these frames.
@@ -351,28 +334,14 @@ impl Session {
     }
 }
 
-/// Hands over all that one endpoint has to send.
-fn pass(
-    subject: &Subject,
-    from: &mut Endpoint,
-    to: &mut Endpoint,
-    (remote, local): (SocketAddr, SocketAddr),
-) {
-    let now = subject.now;
-    if from.next_timeout().is_some_and(|at| at <= now) {
-        from.on_timeout(now);
-    }
-    let mut buffer = vec![0; 20_000];
-    while let Some(transmit) = from.transmit(now, &mut buffer, 10) {
-        let size = transmit.segment_size.unwrap_or(transmit.len);
-        for datagram in buffer[..transmit.len].chunks_mut(size) {
-            let path = quic_lite::connection::FourTuple { local, remote };
-            to.receive(now, path, None, datagram);
-        }
+/// One endpoint serves its timers, and the other gets all that it sends.
+fn pass(from: &mut Subject, to: &mut Subject) {
+    from.wait(Duration::from_millis(5));
+    from.flush();
+    for (_, datagram) in std::mem::take(&mut from.sent) {
+        to.receive(from.local, &datagram);
     }
 }
 
 /// Steps of one script.
 const MAX_STEPS: u32 = 200;
-/// Bytes that the connection may hold, with its TLS.
-const MAX_HELD: usize = 600_000;

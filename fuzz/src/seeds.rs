@@ -5,6 +5,7 @@ mod kernel;
 mod models;
 mod moqt;
 mod scripts;
+mod text;
 mod wire;
 
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub fn seeds() -> Vec<Seed> {
         models::seeds(),
         moqt::seeds(),
         kernel::seeds(),
+        text::seeds(),
     ];
     tables.into_iter().flatten().collect()
 }

@@ -1,20 +1,21 @@
 //! An endpoint under test, its clock, and what it sends (RFC 9000 §10, §12).
 //!
-//! After each step it is asked for everything: to send, to say what happened. It must come to rest, hold no more
-//! than a bound, say nothing after the end, and be empty in the end.
+//! After each step it is asked for everything: to send, to say what happened. It must come to rest, say nothing after
+//! the end, and be empty in the end; and what holds after each step of a simulation holds here, too
+//! ([`invariants::check`]): queues within their limits, the sums of flow control, no more memory than these explain.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use integration::heap::Heap;
+use integration::invariants;
 use quic_lite::Time;
 use quic_lite::config::Config;
-use quic_lite::connection::{Event, FourTuple};
+use quic_lite::connection::{Connection, Event, FourTuple};
 use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
-use quic_lite::tls::ServerTls;
-
-use crate::memory::Held;
+use quic_lite::tls::{ClientTls, ServerTls};
 
 /// The endpoint and what surrounds it.
 pub struct Subject {
@@ -29,26 +30,46 @@ pub struct Subject {
     /// Its own address.
     pub local: SocketAddr,
     closed: BTreeSet<Handle>,
-    held: Held,
-    /// Bytes that it may hold, beside what is in `sent`.
-    bound: usize,
+    /// What its own calls have allocated.
+    heap: Heap,
+    steps: u64,
     buffer: Vec<u8>,
 }
 
 impl Subject {
-    /// An endpoint that may hold so much.
-    pub fn new(endpoint: Endpoint, local: SocketAddr, held: Held, bound: usize) -> Self {
+    /// An endpoint at an address.
+    pub fn new(make: impl FnOnce() -> Endpoint, local: SocketAddr) -> Self {
+        let mut heap = Heap::new();
         Self {
             now: START,
-            endpoint,
+            endpoint: heap.count(make),
             sent: Vec::new(),
             events: Vec::new(),
             local,
             closed: BTreeSet::new(),
-            held,
-            bound,
+            heap,
+            steps: 0,
             buffer: vec![0; 20_000],
         }
+    }
+
+    /// A connection to somewhere.
+    pub fn connect(&mut self, tls: &ClientTls, to: SocketAddr) -> Handle {
+        let (now, endpoint) = (self.now, &mut self.endpoint);
+        let made = self
+            .heap
+            .count(|| endpoint.connect(now, tls, to, "localhost", config()));
+        made.expect("there is room")
+    }
+
+    /// The application does something with a connection, if it still lives.
+    pub fn on_connection<T>(
+        &mut self,
+        handle: Handle,
+        act: impl FnOnce(&mut Connection) -> T,
+    ) -> Option<T> {
+        let Self { heap, endpoint, .. } = self;
+        heap.count(|| endpoint.connection_mut(handle).map(act))
     }
 
     /// A datagram arrives.
@@ -58,32 +79,33 @@ impl Subject {
             remote,
         };
         let mut bytes = datagram.to_vec();
-        self.endpoint.receive(self.now, path, None, &mut bytes);
+        let (heap, endpoint) = (&mut self.heap, &mut self.endpoint);
+        heap.count(|| endpoint.receive(self.now, path, None, &mut bytes));
     }
 
     /// Lets it send all it wants now, and listens to it.
     pub fn flush(&mut self) {
-        let mut bytes = 0;
         for _ in 0..MAX_CALLS {
-            let (now, buffer) = (self.now, &mut self.buffer);
-            let Some(transmit) = self.endpoint.transmit(now, buffer, 10) else {
-                return self.listen(bytes);
+            let (now, buffer, endpoint) = (self.now, &mut self.buffer, &mut self.endpoint);
+            let Some(transmit) = self.heap.count(|| endpoint.transmit(now, buffer, 10)) else {
+                self.listen();
+                self.steps += 1;
+                return invariants::check(&self.endpoint, &self.heap, self.steps);
             };
             let size = transmit.segment_size.unwrap_or(transmit.len);
             assert!(transmit.len > 0 && size > 0 && transmit.len.div_ceil(size) <= 10);
             for segment in self.buffer[..transmit.len].chunks(size) {
-                bytes += segment.len();
                 self.sent.push((transmit.path.remote, segment.to_vec()));
             }
         }
         panic!("it has always more to send");
     }
 
-    fn listen(&mut self, sent: usize) {
+    fn listen(&mut self) {
         for _ in 0..MAX_EVENTS {
-            let Some((handle, event)) = self.endpoint.poll_event() else {
-                let bytes = self.held.bytes().saturating_sub(2 * sent);
-                return assert!(bytes < self.bound, "it holds {bytes} bytes");
+            let endpoint = &mut self.endpoint;
+            let Some((handle, event)) = self.heap.count(|| endpoint.poll_event()) else {
+                return;
             };
             assert!(!self.closed.contains(&handle), "{event:?} after the end");
             if matches!(event, Event::Closed(_)) {
@@ -104,7 +126,8 @@ impl Subject {
             standstill = if at > self.now { 0 } else { standstill + 1 };
             assert!(standstill < MAX_STANDSTILL, "a deadline that stays at {at}");
             self.now = self.now.max(at);
-            self.endpoint.on_timeout(self.now);
+            let (heap, endpoint) = (&mut self.heap, &mut self.endpoint);
+            heap.count(|| endpoint.on_timeout(self.now));
             self.flush();
         }
         self.now = end;

@@ -153,7 +153,7 @@ def stub(crate, target, found, data):
         "#[test]\n"
         f"fn {target}_{found.slug}() {{\n"
         f"    let input: [u8; {len(data)}] = {array};\n"
-        f"    {crate}::{target}(&input);\n"
+        f"    {crate}::run(\"{target}\", &input);\n"
         "}\n"
     )
 

@@ -15,10 +15,9 @@ use quic_lite::wire::header::{LongHeader, LongType, PacketType, Retry, VersionNe
 use quic_lite::wire::writer::Writer;
 
 use crate::bytes::Script;
-use crate::initial::{MAX_HELD, MAX_PAYLOAD, MAX_STEPS, cid};
-use crate::memory::Held;
+use crate::initial::{MAX_PAYLOAD, MAX_STEPS, cid};
 use crate::peer::{CID_LEN, check_acknowledged, frames_of, seal_long, seal_short};
-use crate::session::{Subject, client_address, config, endpoint, server_address};
+use crate::session::{Subject, client_address, endpoint, server_address};
 use crate::tls::{self, Secrets};
 
 /// A server says anything to a client that connects. The client opens every datagram of its first flight with a
@@ -32,14 +31,8 @@ pub(super) fn play(data: &[u8]) -> Vec<Event> {
     let mut script = Script::new(data);
     let source = cid(&mut script);
     let secrets = Arc::new(Secrets::default());
-    let held = Held::new();
-    let tls = tls::client(secrets.clone());
-    let mut subject = Subject::new(endpoint(None, 1, false), client_address(0), held, MAX_HELD);
-    let connected =
-        subject
-            .endpoint
-            .connect(subject.now, &tls, server_address(), "localhost", config());
-    connected.expect("there is room");
+    let mut subject = Subject::new(|| endpoint(None, 1, false), client_address(0));
+    subject.connect(&tls::client(secrets.clone()), server_address());
     subject.flush();
     let (destination, client) = cids(&subject.sent[0].1);
     let mut stage = Stage {

@@ -15,8 +15,7 @@ use quic_lite::wire::frame::Frame;
 use quic_lite::wire::header::{Header, LongHeader, LongType, PacketType};
 
 use crate::bytes::Script;
-use crate::initial::{MAX_HELD, MAX_PAYLOAD, MAX_STEPS, cid, padded};
-use crate::memory::Held;
+use crate::initial::{MAX_PAYLOAD, MAX_STEPS, cid, padded};
 use crate::peer::{Accounts, CID_LEN, check_acknowledged, frames_of, seal_long, seal_short};
 use crate::session::{Subject, client_address, endpoint, server_address};
 use crate::tls::{self, Secrets};
@@ -32,9 +31,8 @@ pub(super) fn play(data: &[u8]) -> Vec<Event> {
     let mut script = Script::new(data);
     let flags = script.byte();
     let secrets = Arc::new(Secrets::default());
-    let held = Held::new();
     let tls = tls::server(secrets.clone());
-    let server = endpoint(Some(tls), 2, flags & 1 == 1);
+    let server = || endpoint(Some(tls), 2, flags & 1 == 1);
     let mut clients = [0, 1, 2, 3].map(Client::new);
     if flags & 2 == 2 {
         clients[0].destination = cid(&mut script);
@@ -43,7 +41,7 @@ pub(super) fn play(data: &[u8]) -> Vec<Event> {
         clients[0].keys_from = clients[0].destination;
     }
     let mut stage = Stage {
-        subject: Subject::new(server, server_address(), held, MAX_HELD),
+        subject: Subject::new(server, server_address()),
         secrets,
         clients,
         accounts: Accounts::default(),

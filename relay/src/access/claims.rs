@@ -75,8 +75,8 @@ impl Grant {
         }
     }
 
-    /// Until when it allows this, [`NEVER`] included; `None` when it does not.
-    pub(crate) fn until(&self, action: Action, name: &Namespace, unix: u64) -> Option<u64> {
+    /// Until when it allows this, the greatest number being for ever; `None` when it does not.
+    pub fn until(&self, action: Action, name: &Namespace, unix: u64) -> Option<u64> {
         let prefixes = match action {
             Action::Publish => &self.publish,
             Action::Subscribe => &self.subscribe,

@@ -1,6 +1,6 @@
-//! Faults on purpose: see `planted::planted`. No RFC.
+//! Faults on purpose: see `planted` in `planted`. No RFC.
 #![cfg_attr(fuzzing, no_main)]
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| planted::planted(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| planted::run("planted", data));
 #[cfg(not(fuzzing))]
 fn main() {}

@@ -1,7 +1,15 @@
 //! Two faults on purpose, and a property without any: `check.py` beside this lets the campaign look for them. No RFC.
 
+/// The target of that name, over this input.
+pub fn run(name: &str, data: &[u8]) {
+    match name {
+        "planted" => planted(data),
+        _ => sound(data),
+    }
+}
+
 /// Two faults, behind three bytes each; many inputs lead to either.
-pub fn planted(data: &[u8]) {
+fn planted(data: &[u8]) {
     let Some(at) = data.windows(2).position(|pair| pair == b"QU") else {
         return;
     };
@@ -25,6 +33,6 @@ fn beyond(data: &[u8]) {
 }
 
 /// Nothing to find.
-pub fn sound(data: &[u8]) {
+fn sound(data: &[u8]) {
     assert!(data.iter().filter(|byte| **byte == b'Q').count() <= data.len());
 }

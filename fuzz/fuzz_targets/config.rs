@@ -1,0 +1,6 @@
+//! No RFC: see `quic_lite_fuzz::config`.
+#![cfg_attr(fuzzing, no_main)]
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| quic_lite_fuzz::run("config", data));
+#[cfg(not(fuzzing))]
+fn main() {}
