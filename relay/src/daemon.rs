@@ -254,8 +254,12 @@ fn listen(
     };
     let secret = credentials.reset_secret();
     let tls = ServerTls::new_single(credentials.chain, credentials.key, protocols)
-        // The cipher that the kernel can compute, too, with every client that has it.
-        .and_then(|tls| tls.prefer_chacha20())
+        .and_then(|tls| match fast_path.is_on() {
+            // The cipher that the kernel can compute, too, with every client that has it.
+            true => tls.prefer_chacha20(),
+            // Processors have instructions for AES.
+            false => Ok(tls),
+        })
         .map_err(|error| Failure::new(Kind::Certificate, format!("cannot use TLS: {error}")))?;
     let failed = |error: io::Error| cannot_listen(address, &error);
     let transport = match fast_path.is_on() {

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,7 +19,7 @@ mod processes;
 #[path = "programs/tokens.rs"]
 mod tokens;
 
-use processes::{Directory, Program, Relay, program, said, same};
+use processes::{Directory, Program, Relay, go, held, program, said, same, send, within};
 
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/media/clip.ivf");
 
@@ -27,22 +28,26 @@ fn subscriber_that_comes_first_waits_and_gets_the_whole_file() {
     let (relay, directory) = (Relay::generated(), Directory::new("first"));
     let out = directory.path("out.ivf");
     let subscriber = Program::start(&relay.client("subscribe", &["--output", &out]));
-    let publisher = Program::start(&relay.client("publish", &["--rate", "max", CLIP]));
-    publisher.ends_well();
-    subscriber.ends_well();
+    go(held(&relay, &[]), subscriber);
     same(out, CLIP);
 }
 
 #[test]
 fn output_to_a_pipe_is_the_file_and_nothing_else() {
-    let relay = Relay::generated();
-    let subscriber = program(&relay.client("subscribe", &[]))
+    let (relay, directory) = (Relay::generated(), Directory::new("pipe"));
+    let report = directory.path("report");
+    let subscriber = program(&relay.client("subscribe", &["--report", &report]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program was built");
-    Program::start(&relay.client("publish", &["--rate", "max", CLIP])).ends_well();
+    let publisher = held(&relay, &[]);
+    within(Duration::from_secs(10), || {
+        let report = fs::read_to_string(&report);
+        report.is_ok_and(|text| text.contains("subscribed"))
+    });
+    send(publisher);
     let output = subscriber.wait_with_output().expect("our own child");
     assert!(output.status.success(), "{}", said(&output));
     assert!(output.stdout == fs::read(CLIP).expect("the clip is there"));

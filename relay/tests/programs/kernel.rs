@@ -16,11 +16,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::processes::{Directory, Program};
+use super::processes::{Directory, Program, pause, within};
 use super::status;
 use super::tokens::token;
 
@@ -262,22 +262,6 @@ fn a_relay_that_was_killed_serves_who_comes_back_by_the_kernel_again() {
 fn client<'a>(command: &'a str, url: &'a str, words: &[&'a str]) -> Vec<&'a str> {
     let names = ["--namespace", "live/demo", "--track", "video"];
     [&[command, url, "--tls-disable-verify"][..], &names, words].concat()
-}
-
-#[track_caller]
-fn within(limit: Duration, mut holds: impl FnMut() -> bool) {
-    #[expect(clippy::disallowed_methods, reason = "processes run in real time")]
-    let now = Instant::now;
-    let end = now() + limit;
-    while !holds() {
-        assert!(now() < end, "not within {limit:?}");
-        pause(Duration::from_millis(20));
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "there is nothing to wait on")]
-fn pause(time: Duration) {
-    thread::sleep(time);
 }
 
 /// What tests left that were killed.

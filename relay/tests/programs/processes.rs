@@ -1,11 +1,15 @@
 //! Processes of the program, and what they leave behind.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use super::CLIP;
 
 /// A running process; it is killed at the end of the test.
 pub(crate) struct Program {
@@ -151,4 +155,42 @@ pub(crate) fn same(a: impl AsRef<Path>, b: impl AsRef<Path>) {
 
 pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A publisher that waits for its subscriber.
+pub(crate) fn held(relay: &Relay, words: &[&str]) -> Program {
+    let words = [&["--rate", "max", "--hold", CLIP], words].concat();
+    let mut publisher = Program::start(&relay.client("publish", &words));
+    publisher.event("ready");
+    publisher
+}
+
+/// Once the subscriber is there the publisher sends; both end well.
+pub(crate) fn go(publisher: Program, mut subscriber: Program) {
+    subscriber.event("subscribed");
+    send(publisher);
+    subscriber.ends_well();
+}
+
+/// Lets a publisher go that has waited.
+pub(crate) fn send(mut publisher: Program) {
+    let input = publisher.child.stdin.as_mut();
+    writeln!(input.expect("a pipe"), "go").expect("the publisher reads");
+    publisher.ends_well();
+}
+
+#[track_caller]
+pub(crate) fn within(limit: Duration, mut holds: impl FnMut() -> bool) {
+    #[expect(clippy::disallowed_methods, reason = "processes run in real time")]
+    let now = Instant::now;
+    let end = now() + limit;
+    while !holds() {
+        assert!(now() < end, "not within {limit:?}");
+        pause(Duration::from_millis(20));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is nothing to wait on")]
+pub(crate) fn pause(time: Duration) {
+    thread::sleep(time);
 }

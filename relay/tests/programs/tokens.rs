@@ -1,11 +1,10 @@
 //! A relay with a key, and clients with and without tokens. RFC 7519.
 
 use std::fs;
-use std::io::Write;
 use std::process::Output;
 
 use super::CLIP;
-use super::processes::{Directory, Program, Relay, program, said, same};
+use super::processes::{Directory, Program, Relay, go, held, program, said, same};
 
 /// Runs `quic-relay token`.
 pub(crate) fn token(words: &[&str]) -> String {
@@ -34,23 +33,6 @@ fn subscribe(relay: &Relay, words: &[&str]) -> Output {
     let words = [&["--wait", "0", "--output", "/dev/null"], words].concat();
     let output = program(&relay.client("subscribe", &words)).output();
     output.expect("the program was built")
-}
-
-/// A publisher that waits for its subscriber.
-fn held(relay: &Relay, words: &[&str]) -> Program {
-    let words = [&["--rate", "max", "--hold", CLIP], words].concat();
-    let mut publisher = Program::start(&relay.client("publish", &words));
-    publisher.event("ready");
-    publisher
-}
-
-/// Once the subscriber is there the publisher sends; both end well.
-fn go(mut publisher: Program, mut subscriber: Program) {
-    subscriber.event("subscribed");
-    let input = publisher.child.stdin.as_mut();
-    writeln!(input.expect("a pipe"), "go").expect("the publisher reads");
-    publisher.ends_well();
-    subscriber.ends_well();
 }
 
 #[test]
