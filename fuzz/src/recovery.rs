@@ -35,6 +35,8 @@ struct Schedule {
     spaces: [Numbers; 3],
     discarded: [bool; 3],
     out: Outcome,
+    /// Timeouts in a row after which another was due at once.
+    standstill: usize,
 }
 
 /// What is in flight is what was sent and is neither acknowledged nor lost; each packet is acknowledged once;
@@ -62,6 +64,7 @@ pub fn recovery(data: &[u8]) {
         spaces: Default::default(),
         discarded: [false; 3],
         out: Outcome::default(),
+        standstill: 0,
     };
     let mut steps = 0;
     while let Some(step) = script.step().filter(|_| steps < MAX_STEPS) {
@@ -255,10 +258,12 @@ impl Schedule {
         match self.recovery.on_timeout(self.now, &mut self.out) {
             TimeoutAction::None => panic!("a timer ran out for nothing"),
             TimeoutAction::Lost(id) => {
-                // On a new path round trips are taken to be longer: then it runs once more.
+                // On a new path round trips are taken to be longer: then it runs once more, in each space.
                 let again = self.recovery.next_timeout();
                 let is_later = again.is_none_or(|again| again > self.now);
-                assert!(self.out.lost_packets > 0 || is_later, "a timer that stays");
+                let moves = self.out.lost_packets > 0 || is_later;
+                self.standstill = if moves { 0 } else { self.standstill + 1 };
+                assert!(self.standstill < SpaceId::ALL.len(), "a timer that stays");
                 self.note_lost(id);
             }
             TimeoutAction::Probe(id) => {
