@@ -80,6 +80,25 @@ pub fn check_acknowledged(ack: &Ack<'_>, sent: &RangeSet) {
     }
 }
 
+/// RFC 9000 §12.3: no number comes twice. The largest of each packet type, by the connection ID of who sends.
+#[derive(Default)]
+pub struct Numbers(BTreeMap<(Vec<u8>, usize), PacketNumber>);
+
+impl Numbers {
+    /// The largest so far.
+    pub fn largest(&self, from: ConnectionId, packet_type: PacketType) -> Option<PacketNumber> {
+        let key = (from.as_slice().to_vec(), packet_type as usize);
+        self.0.get(&key).copied()
+    }
+
+    /// A packet was sent.
+    pub fn sent(&mut self, from: ConnectionId, packet_type: PacketType, number: PacketNumber) {
+        let key = (from.as_slice().to_vec(), packet_type as usize);
+        let last = self.0.insert(key, number);
+        assert!(last < Some(number), "{number:?} after {last:?}");
+    }
+}
+
 /// RFC 9000 §8.1: what each address gave and got.
 #[derive(Default)]
 pub struct Accounts(BTreeMap<SocketAddr, Account>);
@@ -120,3 +139,28 @@ impl Accounts {
 
 /// All packet numbers are written in full: what is cut off is another target's business.
 const PN_LEN: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "after Some(")]
+    fn a_number_that_comes_twice_is_noticed() {
+        let (mut numbers, from) = (Numbers::default(), ConnectionId::EMPTY);
+        for packet_type in [PacketType::Initial, PacketType::Handshake] {
+            numbers.sent(from, packet_type, PacketNumber::ZERO);
+        }
+        numbers.sent(from, PacketType::Initial, PacketNumber::ZERO);
+    }
+
+    #[test]
+    #[should_panic(expected = "100 bytes from 10.0.0.1:1, 301 to it")]
+    fn more_than_three_times_what_came_is_noticed() {
+        let mut accounts = Accounts::default();
+        let address = SocketAddr::from(([10, 0, 0, 1], 1));
+        accounts.received(address, 100);
+        accounts.sent(address, 300);
+        accounts.sent(address, 1);
+    }
+}

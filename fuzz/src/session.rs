@@ -193,3 +193,19 @@ const MAX_CALLS: u32 = 2_000;
 const MAX_EVENTS: u32 = 5_000;
 /// Deadlines served in a row without time passing.
 const MAX_STANDSTILL: u32 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The other invariants are those of [`invariants::check`], in the same call.
+    #[test]
+    #[should_panic(expected = "bytes held")]
+    fn an_endpoint_that_holds_too_much_is_noticed_at_the_next_step() {
+        let mut subject = Subject::new(|| endpoint(None, 1, false), client_address(0));
+        subject.flush();
+        let kept = subject.heap.count(|| vec![0_u8; 300_000]);
+        subject.flush();
+        drop(kept);
+    }
+}

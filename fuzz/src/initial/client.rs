@@ -16,7 +16,7 @@ use quic_lite::wire::writer::Writer;
 
 use crate::bytes::Script;
 use crate::initial::{MAX_PAYLOAD, MAX_STEPS, cid};
-use crate::peer::{CID_LEN, check_acknowledged, frames_of, seal_long, seal_short};
+use crate::peer::{CID_LEN, Numbers, check_acknowledged, frames_of, seal_long, seal_short};
 use crate::session::{Subject, client_address, endpoint, server_address};
 use crate::tls::{self, Secrets};
 
@@ -43,7 +43,8 @@ pub(super) fn play(data: &[u8]) -> Vec<Event> {
         keys_of: vec![destination],
         client,
         next: 0,
-        numbers: RangeSet::new(),
+        numbers: Default::default(),
+        sent: Numbers::default(),
         pending: Vec::new(),
         last: Vec::new(),
     };
@@ -81,7 +82,10 @@ struct Stage {
     /// What it calls itself.
     client: ConnectionId,
     next: u64,
-    numbers: RangeSet,
+    /// Of its packets, by their type.
+    numbers: [RangeSet; 4],
+    /// Of the client's.
+    sent: Numbers,
     pending: Vec<u8>,
     last: Vec<u8>,
 }
@@ -146,9 +150,7 @@ impl Stage {
             },
         };
         let packet = seal_long(&header, self.next, payload, &keys);
-        if is_initial {
-            self.numbers.insert(self.next..self.next + 1);
-        }
+        self.numbers[packet_type as usize].insert(self.next..self.next + 1);
         self.next += 1;
         self.send(packet, kind & 8 == 8);
     }
@@ -230,27 +232,35 @@ impl Stage {
         }
     }
 
-    fn on_packet(&self, packet: &Packet, datagram: &[u8]) {
+    fn on_packet(&mut self, packet: &Packet, datagram: &[u8]) {
         let Packet::Protected(packet) = packet else {
             panic!("a client sends packets with frames only")
         };
-        if packet.packet_type == PacketType::Initial {
-            // RFC 9000 §14.1.
-            let len = datagram.len();
-            assert!(len >= 1200, "{len} bytes with an Initial");
-            self.on_initial(&datagram[packet.range.clone()], packet.pn_offset);
-        }
-    }
-
-    fn on_initial(&self, bytes: &[u8], pn_offset: usize) {
-        let opened = self.keys_of.iter().rev().find_map(|cid| {
-            let keys = Keys::initial(cid, Side::Server).remote;
-            open(bytes, pn_offset, &keys, None)
-        });
-        let opened = opened.expect("its Initial opens with keys that the server knows");
-        for frame in frames_of(&opened.payload, PacketType::Initial) {
+        let packet_type = packet.packet_type;
+        let keys = match packet_type {
+            PacketType::Initial => {
+                // RFC 9000 §14.1.
+                let len = datagram.len();
+                assert!(len >= 1200, "{len} bytes with an Initial");
+                let all = self.keys_of.iter().rev();
+                all.map(|cid| Keys::initial(cid, Side::Server).remote)
+                    .collect()
+            }
+            PacketType::Handshake => {
+                let keys = self.secrets.keys("CLIENT_HANDSHAKE_TRAFFIC_SECRET");
+                vec![keys.expect("who sends has keys")]
+            }
+            _ => return,
+        };
+        let largest = self.sent.largest(self.client, packet_type);
+        let bytes = &datagram[packet.range.clone()];
+        let mut tried = keys.iter();
+        let opened = tried.find_map(|keys| open(bytes, packet.pn_offset, keys, largest));
+        let opened = opened.expect("it opens with keys that the server knows");
+        self.sent.sent(self.client, packet_type, opened.number);
+        for frame in frames_of(&opened.payload, packet_type) {
             if let Frame::Ack(ack) = frame {
-                check_acknowledged(&ack, &self.numbers);
+                check_acknowledged(&ack, &self.numbers[packet_type as usize]);
             }
         }
     }

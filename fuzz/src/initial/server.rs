@@ -11,12 +11,15 @@ use quic_lite::protection::Keys;
 use quic_lite::range_set::RangeSet;
 use quic_lite::wire::connection_id::ConnectionId;
 use quic_lite::wire::datagram::{Packet, ProtectedPacket, packets};
-use quic_lite::wire::frame::Frame;
+use quic_lite::wire::frame::{Frame, frames};
 use quic_lite::wire::header::{Header, LongHeader, LongType, PacketType};
+use quic_lite::wire::packet_number::PacketNumber;
 
 use crate::bytes::Script;
 use crate::initial::{MAX_PAYLOAD, MAX_STEPS, cid, padded};
-use crate::peer::{Accounts, CID_LEN, check_acknowledged, frames_of, seal_long, seal_short};
+use crate::peer::{
+    Accounts, CID_LEN, Numbers, check_acknowledged, frames_of, seal_long, seal_short,
+};
 use crate::session::{Subject, client_address, endpoint, server_address};
 use crate::tls::{self, Secrets};
 
@@ -45,6 +48,7 @@ pub(super) fn play(data: &[u8]) -> Vec<Event> {
         secrets,
         clients,
         accounts: Accounts::default(),
+        sent: Numbers::default(),
         pending: Vec::new(),
         last: (client_address(0), Vec::new()),
     };
@@ -103,6 +107,7 @@ struct Stage {
     secrets: Arc<Secrets>,
     clients: [Client; 4],
     accounts: Accounts,
+    sent: Numbers,
     /// Packets that go in one datagram with the next.
     pending: Vec<u8>,
     last: (SocketAddr, Vec<u8>),
@@ -259,24 +264,47 @@ impl Stage {
     }
 
     fn on_packet(&mut self, packet: &ProtectedPacket, datagram: &[u8]) {
-        if packet.packet_type != PacketType::Initial {
-            return;
+        let (packet_type, from) = (packet.packet_type, packet.source_cid);
+        if packet_type != PacketType::Initial {
+            return self.on_handshake(packet, &datagram[packet.range.clone()]);
         }
         let to = packet.destination_cid;
         let client = self.clients.iter_mut().find(|client| client.source == to);
         let client = client.expect("it is for a client");
         let bytes = &datagram[packet.range.clone()];
         let cids = client.destinations.iter().chain([&client.first]);
+        let largest = self.sent.largest(from, packet_type);
         let opened = cids.rev().find_map(|cid| {
             let keys = Keys::initial(cid, Side::Client).remote;
-            open(bytes, packet.pn_offset, &keys, None)
+            open(bytes, packet.pn_offset, &keys, largest)
         });
         let opened = opened.expect("its Initial opens with the keys of the client's");
-        client.server = Some(packet.source_cid);
-        for frame in frames_of(&opened.payload, PacketType::Initial) {
+        client.server = Some(from);
+        for frame in frames_of(&opened.payload, packet_type) {
             if let Frame::Ack(ack) = frame {
                 check_acknowledged(&ack, &client.numbers);
             }
+        }
+        // Who has no connection is turned away with the number 0, however often.
+        let is_turned_away = opened.number == PacketNumber::ZERO
+            && matches!(
+                frames(&opened.payload).next(),
+                Some(Ok(Frame::ConnectionClose(_)))
+            );
+        if !is_turned_away {
+            self.sent.sent(from, packet_type, opened.number);
+        }
+    }
+
+    /// The keys are those of the connection whose handshake began last.
+    fn on_handshake(&mut self, packet: &ProtectedPacket, bytes: &[u8]) {
+        let (packet_type, from) = (packet.packet_type, packet.source_cid);
+        let largest = self.sent.largest(from, packet_type);
+        let keys = self.secrets.keys("SERVER_HANDSHAKE_TRAFFIC_SECRET");
+        if let Some(keys) = keys.filter(|_| packet_type == PacketType::Handshake)
+            && let Some(opened) = open(bytes, packet.pn_offset, &keys, largest)
+        {
+            self.sent.sent(from, packet_type, opened.number);
         }
     }
 
