@@ -133,9 +133,12 @@ impl Subject {
         self.now = end;
     }
 
-    /// Nobody says anything any more: all connections end and are forgotten.
+    /// Nobody says anything any more: all connections end and are forgotten. RFC 9000 §10.1: not before three probe
+    /// timeouts, each of which is a round trip and four times its variation, and none of these is longer than the
+    /// script was.
     pub fn fade(&mut self) {
-        self.wait(Duration::from_secs(120));
+        let script = self.now.since(START);
+        self.wait(Duration::from_secs(120) + 15 * script);
         assert_eq!((self.endpoint.len(), self.endpoint.half_open()), (0, 0));
         assert!(self.endpoint.is_idle() && self.endpoint.next_timeout().is_none());
     }
