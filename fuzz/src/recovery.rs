@@ -137,6 +137,11 @@ impl Schedule {
             mtu_probe,
             by_other: false,
         };
+        // Of those that nobody need acknowledge only so many are remembered.
+        let light = numbers.open.values().filter(|it| !it.ack_eliciting);
+        if light.count() > UNACKED_ACKS as usize {
+            numbers.open.retain(|_, it| it.ack_eliciting);
+        }
         numbers.next += 1;
         numbers.open.insert(number.value(), packet);
         let frames = [SentFrame::NewConnectionId(number.value())];
