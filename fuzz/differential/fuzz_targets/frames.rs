@@ -1,6 +1,6 @@
 //! RFC 9000, ours and others': see `quic_lite_differential::frames`.
 #![cfg_attr(fuzzing, no_main)]
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| drop(quic_lite_differential::frames(data)));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| drop(quic_lite_differential::run("frames", data)));
 #[cfg(not(fuzzing))]
 fn main() {}

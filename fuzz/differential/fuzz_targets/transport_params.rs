@@ -1,6 +1,9 @@
 //! RFC 9000, ours and others': see `quic_lite_differential::transport_params`.
 #![cfg_attr(fuzzing, no_main)]
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| drop(quic_lite_differential::transport_params(data)));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| drop(quic_lite_differential::run(
+    "transport_params",
+    data
+)));
 #[cfg(not(fuzzing))]
 fn main() {}

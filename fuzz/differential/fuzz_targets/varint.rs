@@ -1,6 +1,6 @@
 //! RFC 9000, ours and others': see `quic_lite_differential::varint`.
 #![cfg_attr(fuzzing, no_main)]
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| drop(quic_lite_differential::varint(data)));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| drop(quic_lite_differential::run("varint", data)));
 #[cfg(not(fuzzing))]
 fn main() {}

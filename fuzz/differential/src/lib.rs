@@ -10,22 +10,52 @@ pub mod header;
 pub mod integers;
 pub mod transport_parameters;
 
-pub use frames::frames;
-pub use header::packet_header;
-pub use integers::{packet_number, varint};
-pub use transport_parameters::transport_params;
+use std::alloc::System;
+
+use frames::frames;
+use header::packet_header;
+use integers::{packet_number, varint};
+use mockalloc::{Mockalloc, record_allocs};
+use transport_parameters::transport_params;
 
 /// A property: it takes any bytes and panics when decoders disagree without a reason.
-pub type Property = fn(&[u8]) -> Vec<&'static str>;
+type Property = fn(&[u8]) -> Vec<&'static str>;
 
 /// Every target by name. The seeds are those of the target of the same name in `fuzz/corpus`, beside its own.
-pub const TARGETS: [(&str, Property); 5] = [
+const TARGETS: [(&str, Property); 5] = [
     ("varint", varint),
     ("packet_number", packet_number),
     ("packet_header", packet_header),
     ("frames", frames),
     ("transport_params", transport_params),
 ];
+
+/// The targets by name.
+pub fn targets() -> impl Iterator<Item = &'static str> {
+    TARGETS.iter().map(|(name, _)| *name)
+}
+
+/// The target of that name, over this input, under a ceiling of what all decoders together may allocate at once.
+/// Returns the names of the differences that explained something.
+pub fn run(name: &str, data: &[u8]) -> Vec<&'static str> {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    let (_, property) = target.expect("there is such a target");
+    let mut explained = Vec::new();
+    let used = record_allocs(|| explained = property(data)).peak_mem();
+    let len = data.len() as u64;
+    let allowed = CEILING + CEILING_PER_BYTE * len;
+    assert!(
+        used <= allowed,
+        "{name}: {used} bytes at once for an input of {len}, {allowed} allowed"
+    );
+    explained
+}
+
+#[global_allocator]
+static ALLOCATOR: Mockalloc<System> = Mockalloc(System);
+
+const CEILING: u64 = 8 << 10;
+const CEILING_PER_BYTE: u64 = 8;
 
 /// Where another decoder and ours may differ, and why.
 pub struct Difference {
