@@ -14,11 +14,13 @@ sanitizer=${SANITIZER:-none}
 left_out=${LEFT_OUT:-kernel_twin}
 
 for crate in fuzz fuzz/differential; do
-    cargo fuzz build --fuzz-dir "$crate" --target-dir "$crate/target/oss-fuzz" --sanitizer "$sanitizer" --debug-assertions
+    # Each sanitizer has a folder of its own, as in fuzz/campaign.
+    built=$crate/target/oss-fuzz/$sanitizer
+    cargo fuzz build --fuzz-dir "$crate" --target-dir "$built" --sanitizer "$sanitizer" --debug-assertions
     prefix=$([ "$crate" = fuzz ] || echo differential_)
     for target in $(cargo fuzz list --fuzz-dir "$crate"); do
         case " $left_out " in *" $target "*) continue ;; esac
-        cp "$crate"/target/oss-fuzz/*/release/"$target" "$OUT/$prefix$target"
+        cp "$built"/*/release/"$target" "$OUT/$prefix$target"
         [ ! -d "$crate/corpus/$target" ] || zip -qj "$OUT/$prefix${target}_seed_corpus.zip" "$crate/corpus/$target"/*
         [ ! -e "$crate/dictionaries/$target.dict" ] || cp "$crate/dictionaries/$target.dict" "$OUT/$prefix$target.dict"
         printf '[libfuzzer]\nmax_len = 4096\ntimeout = 25\n' >"$OUT/$prefix$target.options"
