@@ -11,7 +11,7 @@ use chacha20::cipher::{KeyIvInit, StreamCipher};
 use relay_ebpf_loader::Memory;
 use relay_ebpf_loader::layout::{PAD_BYTES, PADS, Pad};
 use relay_ebpf_loader::pad;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Fills the pads of one slot.
 #[derive(Debug)]
@@ -54,35 +54,46 @@ impl Pads {
     }
 
     /// Makes as many pads as there is room for, at most `budget`; how many that were.
-    pub(super) fn fill(&mut self, span: Span, budget: usize) -> usize {
+    pub(super) fn fill(&mut self, span: Span, budget: usize, stream: &mut Stream) -> usize {
         self.next = self.next.max(span.first);
         let end = span.resolved.saturating_add(PADS);
         let end = end.min(self.next.saturating_add(budget as u64));
         let made = end.saturating_sub(self.next);
         for number in self.next..end {
             let pad = self.memory.pad(self.slot, number);
-            make(pad, &self.key, &self.iv, number);
+            stream.make(pad, &self.key, &self.iv, number);
         }
         self.next = self.next.max(end);
         made as usize
     }
 }
 
-/// Computes the pad of a number.
-fn make(pad: &Pad, key: &[u8; 32], iv: &[u8; 12], number: u64) {
-    let mut stream = [0; BLOCK + PAD_BYTES];
-    let mut cipher = ChaCha20::new(key.into(), &nonce(iv, number).into());
-    cipher.apply_keystream(&mut stream);
-    let (one_time_key, keystream) = stream.split_at(BLOCK);
-    let mut r = [word(one_time_key, 0), word(one_time_key, 1)];
-    for (half, mask) in r.iter_mut().zip(CLAMP) {
-        *half &= mask;
+/// Where key streams are made. It is wiped once, when it is dropped, and not for each pad: that would cost as much
+/// as half of the cipher.
+#[derive(Debug)]
+pub(super) struct Stream(Zeroizing<[u8; BLOCK + PAD_BYTES]>);
+
+impl Stream {
+    /// Room for one pad.
+    pub(super) fn new() -> Self {
+        Self(Zeroizing::new([0; BLOCK + PAD_BYTES]))
     }
-    let [r0, r1] = r;
-    let one_time_key = [r0, r1, word(one_time_key, 2), word(one_time_key, 3)];
-    let keystream = (0..PAD_BYTES / 8).map(|at| word(keystream, at));
-    pad::replace(pad, number, one_time_key, keystream);
-    stream.zeroize();
+
+    /// Computes the pad of a number.
+    fn make(&mut self, pad: &Pad, key: &[u8; 32], iv: &[u8; 12], number: u64) {
+        self.0.fill(0);
+        let mut cipher = ChaCha20::new(key.into(), &nonce(iv, number).into());
+        cipher.apply_keystream(&mut *self.0);
+        let (one_time_key, keystream) = self.0.split_at(BLOCK);
+        let mut r = [word(one_time_key, 0), word(one_time_key, 1)];
+        for (half, mask) in r.iter_mut().zip(CLAMP) {
+            *half &= mask;
+        }
+        let [r0, r1] = r;
+        let one_time_key = [r0, r1, word(one_time_key, 2), word(one_time_key, 3)];
+        let keystream = (0..PAD_BYTES / 8).map(|at| word(keystream, at));
+        pad::replace(pad, number, one_time_key, keystream);
+    }
 }
 
 /// RFC 9001 §5.3: the packet number is XORed into the end of the initialisation vector.
@@ -130,7 +141,7 @@ mod tests {
             first: 0x0001_0203_0405_0607,
             resolved: 0x0001_0203_0405_0607,
         };
-        assert_eq!(pads.fill(span, 1), 1);
+        assert_eq!(pads.fill(span, 1, &mut Stream::new()), 1);
         let pad = memory.pad(1, span.first);
         assert_eq!(pad.number.load(), span.first + 1);
         // Before clamping: 8ad5a08b905f81cc 815040274ab29471 a833b637e3fd0da5 08dbb8e2fdd1a646.
@@ -147,7 +158,7 @@ mod tests {
             first: 9,
             resolved: 9,
         };
-        pads.fill(span, 3);
+        pads.fill(span, 3, &mut Stream::new());
         let mut stream = [0; BLOCK + PAD_BYTES];
         let nonce = nonce(&pads.iv, 11);
         ChaCha20::new((&*pads.key).into(), &nonce.into()).apply_keystream(&mut stream);
@@ -160,15 +171,17 @@ mod tests {
     #[test]
     fn places_are_used_again_only_when_their_numbers_are_resolved() {
         let (memory, mut pads) = pads();
-        let span = |first, resolved| Span { first, resolved };
-        assert_eq!(pads.fill(span(10, 10), 1000), PADS as usize);
-        assert_eq!(pads.fill(span(20, 10), 1000), 0);
-        assert_eq!(pads.fill(span(20, 15), 1000), 5);
-        assert_eq!(pads.fill(span(20, 20), 2), 2);
+        let mut stream = Stream::new();
+        let mut fill =
+            |first, resolved, budget| pads.fill(Span { first, resolved }, budget, &mut stream);
+        assert_eq!(fill(10, 10, 1000), PADS as usize);
+        assert_eq!(fill(20, 10, 1000), 0);
+        assert_eq!(fill(20, 15, 1000), 5);
+        assert_eq!(fill(20, 20, 2), 2);
         assert_eq!(memory.pad(1, 10).number.load(), 10 + PADS + 1);
         assert_eq!(memory.pad(1, 20).number.load(), 21);
         // Numbers that went by without a pad are left out.
-        assert_eq!(pads.fill(span(1000, 1000), 1000), PADS as usize);
+        assert_eq!(fill(1000, 1000, 1000), PADS as usize);
         assert_eq!(memory.pad(1, 1000).number.load(), 1001);
     }
 }

@@ -13,7 +13,7 @@ use relay_ebpf_loader::Memory;
 use relay_ebpf_loader::layout::LEASE_NANOS;
 
 use super::ledger::Origin;
-use super::pads::Span;
+use super::pads::{Span, Stream};
 use super::reason::Reason;
 use super::sender::origins;
 use super::served::{AckState, PublisherSlot, Served, SubscriberSlot};
@@ -196,8 +196,9 @@ impl Offloader {
     /// Makes key pads, as many as a turn has time for, for those who use them; in turn.
     pub(super) fn fill_pads(&mut self, now: Time) {
         let after = PeerId(self.upkeep.filled.map_or(0, |peer| peer.0 + 1));
-        let budget = self.fill_some(now, after.., PADS_PER_TURN);
-        self.fill_some(now, ..after, budget);
+        let mut stream = Stream::new();
+        let budget = self.fill_some(now, after.., PADS_PER_TURN, &mut stream);
+        self.fill_some(now, ..after, budget, &mut stream);
     }
 
     /// The same for some of the connections; how much time is left.
@@ -206,16 +207,17 @@ impl Offloader {
         now: Time,
         peers: impl RangeBounds<PeerId>,
         mut budget: usize,
+        stream: &mut Stream,
     ) -> usize {
         for (peer, served) in self.served.range_mut(peers) {
             if budget == 0 {
                 break;
             }
             if let Some(publisher) = &mut served.publisher {
-                budget -= fill_publisher(&self.memory, now, publisher, budget);
+                budget -= fill_publisher(&self.memory, now, publisher, budget, stream);
             }
             if let Some(subscriber) = &mut served.subscriber {
-                budget -= fill_subscriber(&self.memory, now, subscriber, budget);
+                budget -= fill_subscriber(&self.memory, now, subscriber, budget, stream);
             }
             self.upkeep.filled = Some(*peer);
         }
@@ -246,6 +248,7 @@ fn fill_publisher(
     now: Time,
     publisher: &mut PublisherSlot,
     budget: usize,
+    stream: &mut Stream,
 ) -> usize {
     let packets = memory.slot(publisher.slot).packets.load();
     publisher.use_.note(now, packets);
@@ -256,7 +259,7 @@ fn fill_publisher(
         resolved: largest.saturating_sub(LATE),
     };
     match &mut publisher.pads {
-        Some(pads) if now.since(publisher.use_.at) <= RECENT => pads.fill(span, budget),
+        Some(pads) if now.since(publisher.use_.at) <= RECENT => pads.fill(span, budget, stream),
         _ => 0,
     }
 }
@@ -266,6 +269,7 @@ fn fill_subscriber(
     now: Time,
     subscriber: &mut SubscriberSlot,
     budget: usize,
+    stream: &mut Stream,
 ) -> usize {
     let slot = memory.slot(subscriber.slot);
     subscriber.use_.note(now, slot.packets.load());
@@ -274,7 +278,7 @@ fn fill_subscriber(
         resolved: subscriber.ledger.told(),
     };
     match &mut subscriber.pads {
-        Some(pads) if now.since(subscriber.use_.at) <= RECENT => pads.fill(span, budget),
+        Some(pads) if now.since(subscriber.use_.at) <= RECENT => pads.fill(span, budget, stream),
         _ => 0,
     }
 }
