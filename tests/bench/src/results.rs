@@ -94,7 +94,8 @@ pub struct CostRun {
     pub source_us: f64,
 }
 
-/// One round of the saturation test on one path, at the most that came through.
+/// One step of a round of the saturation test on one path; each step offers more, the last as much as the
+/// source can.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SaturationRun {
     /// Name of the path.
@@ -113,6 +114,10 @@ pub struct SaturationRun {
     pub per_packet_us: f64,
     /// Share of the offered packets that did not come, from 0 to 1.
     pub share_lost: f64,
+    /// What the receivers cost for each forwarded packet, in microseconds.
+    pub receivers_us: f64,
+    /// What the source costs for each forwarded packet, in microseconds.
+    pub source_us: f64,
 }
 
 /// The relay's memory with so many idle subscribers.
@@ -131,6 +136,10 @@ pub struct GrowthPoint {
 pub struct SystemCalls {
     /// Name of the path.
     pub path: String,
+    /// Subscribers that every packet went to.
+    pub subscribers: u64,
+    /// Packets that came out of the relay meanwhile.
+    pub forwarded: u64,
     /// How long it was counted.
     pub seconds: f64,
     /// Of every name.
