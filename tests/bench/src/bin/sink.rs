@@ -1,0 +1,241 @@
+//! `bench-sink`: subscribers of the raw protocol that cost as little as can be, or a receiver of plain UDP, which say how
+//! late messages were. No RFC.
+
+#[path = "../sink/arrivals.rs"]
+mod arrivals;
+#[path = "../sink/frames.rs"]
+mod frames;
+#[path = "../sink/peek.rs"]
+mod peek;
+#[path = "../sink/subscriber.rs"]
+mod subscriber;
+#[path = "../sink/tally.rs"]
+mod tally;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use arrivals::Arrivals;
+use bench::clock::monotonic;
+use bench::line::{Line, is_passing, wait, widen};
+use bench::message::Message;
+use bench::orders::Orders;
+use clap::Parser;
+use frames::Carries;
+use quic_lite::connection::{Connection, Event};
+use quic_lite::endpoint::Handle;
+use serde_json::json;
+use subscriber::{CID_LEN, Subscriber};
+use tally::Tally;
+
+/// Receives messages from a relay, or at an address.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The relay; with `--udp`, our own address.
+    address: SocketAddr,
+    /// How many subscribers.
+    #[arg(long, default_value_t = 1)]
+    subscribers: usize,
+    /// Without QUIC.
+    #[arg(long)]
+    udp: bool,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    // Alarms to the microsecond: the default lets them come 50 us late.
+    nix::sys::prctl::set_timerslack(1)?;
+    let mut orders = Orders::new()?;
+    let mut sink = match options.udp {
+        true => Sink::plain(options.address)?,
+        false => Sink::subscribe(&options, &mut orders)?,
+    };
+    println!(
+        "{}",
+        json!({ "event": "ready", "address": sink.socket.local_addr()?.to_string() })
+    );
+    sink.run(&mut orders)
+}
+
+struct Sink {
+    socket: UdpSocket,
+    arrivals: Arrivals,
+    /// None with plain UDP.
+    subscribers: Vec<Subscriber>,
+    by_id: HashMap<[u8; CID_LEN], usize>,
+    tally: Tally,
+}
+
+impl Sink {
+    fn plain(address: SocketAddr) -> Result<Self, Box<dyn Error>> {
+        let socket = UdpSocket::bind(address)?;
+        socket.set_nonblocking(true)?;
+        widen(&socket)?;
+        let arrivals = Arrivals::of(&socket)?;
+        Ok(Self {
+            socket,
+            arrivals,
+            subscribers: Vec::new(),
+            by_id: HashMap::new(),
+            tally: Tally::new(1),
+        })
+    }
+
+    /// Connects all, waits until they are quiet, and takes over.
+    fn subscribe(options: &Options, orders: &mut Orders) -> Result<Self, Box<dyn Error>> {
+        let mut line = Line::open(options.address, b"qr-raw-sub")?;
+        let mut handles: Vec<Handle> = Vec::new();
+        let mut connected = 0;
+        while connected < options.subscribers {
+            let room = options.subscribers.min(connected + AT_ONCE);
+            while handles.len() < room {
+                handles.push(line.connect()?);
+            }
+            connected += turn(&mut line, orders)?;
+        }
+        // Probes of the path's MTU, tokens and new connection IDs are the library's to answer.
+        let until = line.now() + QUIET;
+        while line.now() < until {
+            turn(&mut line, orders)?;
+        }
+        let arrivals = Arrivals::of(&line.socket)?;
+        let mut sink = Self {
+            socket: line.socket,
+            arrivals,
+            subscribers: Vec::new(),
+            by_id: HashMap::new(),
+            tally: Tally::new(options.subscribers),
+        };
+        for handle in handles {
+            let connection = line
+                .endpoint
+                .connection(handle)
+                .ok_or("a connection is gone")?;
+            sink.take_over(connection)?;
+        }
+        Ok(sink)
+    }
+
+    fn take_over(&mut self, connection: &Connection) -> Result<(), Box<dyn Error>> {
+        let place = self.subscribers.len();
+        for id in connection.local_cids() {
+            self.by_id.insert(id.as_slice().try_into()?, place);
+        }
+        self.subscribers
+            .push(Subscriber::take_over(connection).ok_or("a connection has no keys")?);
+        Ok(())
+    }
+
+    fn run(&mut self, orders: &mut Orders) -> Result<(), Box<dyn Error>> {
+        while !orders.has_ended() {
+            for order in orders.read() {
+                match order.as_str() {
+                    "start" => self.tally.forget(),
+                    "report" => println!("{}", self.tally.report()),
+                    _ => return Err("the orders are start and report".into()),
+                }
+            }
+            while self.receive()? != 0 {}
+            let now = monotonic();
+            let due = self.acknowledge(now)?;
+            let left = due.map(|due| Duration::from_nanos(due.saturating_sub(now)));
+            wait(&self.socket, orders, left)?;
+        }
+        Ok(())
+    }
+
+    /// One batch; how many datagrams it had.
+    fn receive(&mut self) -> Result<usize, Box<dyn Error>> {
+        let Self {
+            socket,
+            arrivals,
+            subscribers,
+            by_id,
+            tally,
+        } = self;
+        let mut count = 0;
+        let mut due = Vec::new();
+        for (datagram, at) in arrivals.batch(socket)? {
+            count += 1;
+            let now = monotonic();
+            if subscribers.is_empty() {
+                tally.packet();
+                if let Some(message) = Message::decode(datagram) {
+                    tally.message(0, message, at, now);
+                }
+                continue;
+            }
+            let id = datagram
+                .get(1..=CID_LEN)
+                .filter(|_| datagram[0] & 0x80 == 0);
+            let Some(&place) = id.and_then(|id| by_id.get(id)) else {
+                continue;
+            };
+            let subscriber = &mut subscribers[place];
+            match subscriber.receive(datagram, now) {
+                Some(Carries::Message(message)) => {
+                    tally.packet();
+                    tally.message(place, message, at, now);
+                }
+                Some(Carries::More) => tally.packet(),
+                Some(Carries::Control | Carries::Acknowledgements) | None => {}
+            }
+            if subscriber.due() == Some(0) {
+                due.push(place);
+            }
+        }
+        for place in due {
+            tell(socket, &mut subscribers[place])?;
+        }
+        Ok(count)
+    }
+
+    /// Acknowledges where it is time to; when the next will be due.
+    fn acknowledge(&mut self, now: u64) -> Result<Option<u64>, Box<dyn Error>> {
+        for subscriber in &mut self.subscribers {
+            if subscriber.due().is_some_and(|due| due <= now) {
+                tell(&self.socket, subscriber)?;
+            }
+        }
+        Ok(self.subscribers.iter().filter_map(Subscriber::due).min())
+    }
+}
+
+fn tell(socket: &UdpSocket, subscriber: &mut Subscriber) -> Result<(), Box<dyn Error>> {
+    let mut packet = [0; 256];
+    let Some(packet) = subscriber.acknowledge(&mut packet) else {
+        return Ok(());
+    };
+    match socket.send(packet) {
+        Err(error) if is_passing(&error) => Ok(()),
+        other => Ok(other.map(|_| ())?),
+    }
+}
+
+/// How many have connected.
+fn turn(line: &mut Line, orders: &mut Orders) -> Result<usize, Box<dyn Error>> {
+    orders.read();
+    if orders.has_ended() {
+        return Err("nobody waits for us any more".into());
+    }
+    let mut connected = 0;
+    for (_, event) in line.turn()? {
+        match event {
+            Event::Connected => connected += 1,
+            Event::Closed(error) => {
+                return Err(format!("the relay does not take a subscriber: {error}").into());
+            }
+            _ => {}
+        }
+    }
+    let soon = line.now() + Duration::from_millis(20);
+    line.wait(orders, Some(soon))?;
+    Ok(connected)
+}
+
+/// Handshakes at a time.
+const AT_ONCE: usize = 50;
+/// Until nothing but media is to be expected.
+const QUIET: Duration = Duration::from_millis(1500);

@@ -1,0 +1,263 @@
+//! `bench-source`: one publisher of the raw protocol, or plain UDP, that says in each message when it was sent. No RFC.
+
+use std::error::Error;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use bench::clock::monotonic;
+use bench::line::{Line, is_passing, wait, widen};
+use bench::message::Message;
+use bench::orders::Orders;
+use clap::{Parser, ValueEnum};
+use quic_lite::Dir;
+use quic_lite::connection::{Connection, Event};
+use quic_lite::endpoint::Handle;
+use serde_json::json;
+
+/// Sends messages to a relay, or to an address.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where to.
+    to: SocketAddr,
+    /// What carries a message.
+    #[arg(long, value_enum, default_value = "datagram")]
+    mode: Mode,
+    /// Its bytes.
+    #[arg(long, default_value_t = 1200)]
+    size: usize,
+    /// Messages a second; `max`: as many as the relay takes.
+    #[arg(long, default_value = "1000", value_parser = rate)]
+    rate: Rate,
+    /// Without QUIC.
+    #[arg(long)]
+    udp: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Datagram,
+    Stream,
+}
+
+/// Time between two messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rate(Option<Duration>);
+
+fn rate(text: &str) -> Result<Rate, String> {
+    match text {
+        "max" => Ok(Rate(None)),
+        _ => match text.parse::<f64>() {
+            Ok(rate @ 0.01..=1e7) => Ok(Rate(Some(Duration::from_secs_f64(1.0 / rate)))),
+            _ => Err("a number of messages a second, or max".into()),
+        },
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    // Alarms to the microsecond: the default lets them come 50 us late.
+    nix::sys::prctl::set_timerslack(1)?;
+    let mut source = Source::begin(options)?;
+    println!("{}", json!({ "event": "ready" }));
+    while !source.orders.has_ended() {
+        for order in source.orders.read() {
+            let seconds = order
+                .strip_prefix("go ")
+                .ok_or("the only order is go SECONDS")?;
+            source.go(Duration::try_from_secs_f64(seconds.parse()?)?)?;
+        }
+        source.outlet.rest(&source.orders)?;
+    }
+    Ok(())
+}
+
+struct Source {
+    options: Options,
+    orders: Orders,
+    outlet: Outlet,
+    sequence: u64,
+}
+
+/// What messages leave by.
+enum Outlet {
+    Quic(Box<Line>, Handle),
+    Udp(UdpSocket),
+}
+
+impl Source {
+    fn begin(options: Options) -> Result<Self, Box<dyn Error>> {
+        let orders = Orders::new()?;
+        let outlet = match options.udp {
+            true => {
+                let socket = UdpSocket::bind("0.0.0.0:0")?;
+                socket.connect(options.to)?;
+                socket.set_nonblocking(true)?;
+                widen(&socket)?;
+                Outlet::Udp(socket)
+            }
+            false => quic(&options, &orders)?,
+        };
+        Ok(Self {
+            options,
+            orders,
+            outlet,
+            sequence: 0,
+        })
+    }
+
+    /// Sends for so long, and says what it sent.
+    fn go(&mut self, duration: Duration) -> Result<(), Box<dyn Error>> {
+        let (begin, first) = (monotonic(), self.sequence);
+        let (mut due, mut refused) = (begin, 0_u64);
+        while monotonic() - begin < nanos(duration) {
+            match self.options.rate.0 {
+                Some(step) => {
+                    if monotonic() < due {
+                        self.outlet.wait(&self.orders, due)?;
+                        continue;
+                    }
+                    due += nanos(step);
+                    refused += u64::from(!self.send()?);
+                }
+                None => {
+                    while self.outlet.has_room(self.options.mode) && self.send()? {}
+                    self.outlet.wait(&self.orders, monotonic() + 1_000_000)?;
+                }
+            }
+        }
+        let seconds = (monotonic() - begin) as f64 / 1e9;
+        let messages = self.sequence - first;
+        println!(
+            "{}",
+            json!({ "event": "sent", "messages": messages, "refused": refused, "seconds": seconds })
+        );
+        Ok(())
+    }
+
+    /// One message; whether it was taken.
+    fn send(&mut self) -> Result<bool, Box<dyn Error>> {
+        let message = Message {
+            sequence: self.sequence,
+            sent: monotonic(),
+        };
+        let is_taken = self
+            .outlet
+            .send(&message.encode(self.options.size), self.options.mode)?;
+        self.sequence += u64::from(is_taken);
+        Ok(is_taken)
+    }
+}
+
+/// Connects, and waits until the path is known to carry a message.
+fn quic(options: &Options, orders: &Orders) -> Result<Outlet, Box<dyn Error>> {
+    let mut line = Box::new(Line::open(options.to, b"qr-raw-pub")?);
+    let handle = line.connect()?;
+    let until = monotonic() + nanos(Duration::from_secs(10));
+    loop {
+        for (_, event) in line.turn()? {
+            if let Event::Closed(error) = event {
+                return Err(format!("no connection to {}: {error}", options.to).into());
+            }
+        }
+        let connection = line
+            .endpoint
+            .connection(handle)
+            .ok_or("the connection is gone")?;
+        let room = connection.max_datagram_payload().unwrap_or(0);
+        let is_wide = options.mode == Mode::Stream || room >= options.size;
+        if connection.is_established() && is_wide {
+            return Ok(Outlet::Quic(line, handle));
+        }
+        if monotonic() > until {
+            return Err(format!("{} takes datagrams of {room} bytes only", options.to).into());
+        }
+        let soon = line.now() + Duration::from_millis(10);
+        line.wait(orders, Some(soon))?;
+    }
+}
+
+impl Outlet {
+    fn send(&mut self, message: &[u8], mode: Mode) -> Result<bool, Box<dyn Error>> {
+        match self {
+            Self::Udp(socket) => match socket.send(message) {
+                Err(error) if is_passing(&error) => Ok(false),
+                other => Ok(other? == message.len()),
+            },
+            Self::Quic(line, handle) => {
+                let connection = line
+                    .endpoint
+                    .connection_mut(*handle)
+                    .ok_or("the connection is gone")?;
+                let is_taken = match mode {
+                    Mode::Datagram => connection.send_datagram(message).is_ok(),
+                    Mode::Stream => stream(connection, message)?,
+                };
+                line.send()?;
+                Ok(is_taken)
+            }
+        }
+    }
+
+    /// Whether to send one more, where nothing else paces.
+    fn has_room(&self, mode: Mode) -> bool {
+        match self {
+            Self::Udp(_) => true,
+            Self::Quic(line, handle) => {
+                line.endpoint
+                    .connection(*handle)
+                    .is_some_and(|it| match mode {
+                        Mode::Datagram => it.queued_datagrams().0 < 32,
+                        Mode::Stream => it.bytes_in_flight() < it.cwnd(),
+                    })
+            }
+        }
+    }
+
+    /// Until this time of CLOCK_MONOTONIC, or a little less.
+    fn wait(&mut self, orders: &Orders, until: u64) -> Result<(), Box<dyn Error>> {
+        let left = Duration::from_nanos(until.saturating_sub(monotonic()));
+        match self {
+            Self::Udp(socket) => wait(socket, orders, Some(left))?,
+            Self::Quic(line, _) => {
+                let at = line.now() + left;
+                line.wait(orders, Some(at))?;
+                alive(line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Until there is something to do.
+    fn rest(&mut self, orders: &Orders) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Udp(socket) => wait(socket, orders, None)?,
+            Self::Quic(line, _) => {
+                line.wait(orders, None)?;
+                alive(line)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The message as a stream of its own; `false` if the relay allows no more of them now.
+fn stream(connection: &mut Connection, message: &[u8]) -> Result<bool, Box<dyn Error>> {
+    let Some(id) = connection.open(Dir::Uni) else {
+        return Ok(false);
+    };
+    connection.write_chunk(id, message.to_vec().into())?;
+    connection.finish(id)?;
+    Ok(true)
+}
+
+fn alive(line: &mut Line) -> Result<(), Box<dyn Error>> {
+    let is_closed = |event| matches!(event, Event::Closed(_));
+    match line.turn()?.into_iter().any(|(_, event)| is_closed(event)) {
+        true => Err("the relay has ended the connection".into()),
+        false => Ok(()),
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

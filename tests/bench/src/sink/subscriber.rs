@@ -1,0 +1,114 @@
+//! A subscriber that does as little as a peer may: it reads packet numbers and acknowledges them, seldom.
+//! RFC 9000 §13.2, RFC 9001 §5.4.
+//!
+//! The handshake is the library's; then this takes over with the connection's keys, IDs and packet numbers.
+
+use quic_lite::connection::Connection;
+use quic_lite::protection::{Keys, ProtectedPacket, TAG_LEN, seal_packet};
+use quic_lite::range_set::RangeSet;
+use quic_lite::wire::connection_id::ConnectionId;
+use quic_lite::wire::frame::Ack;
+use quic_lite::wire::header::ShortHeader;
+use quic_lite::wire::packet_number::PacketNumber;
+use quic_lite::wire::writer::Writer;
+
+use crate::frames::{Carries, look};
+use crate::peek::Peek;
+
+/// Acknowledges every so many packets …
+const EVERY: u32 = 32;
+/// … or after so many ns (RFC 9000 §13.2.1 allows what `max_ack_delay` says: 25 ms).
+const AT_LATEST: u64 = 10_000_000;
+/// Ranges that are told: older ones were told before.
+const RANGES: usize = 32;
+/// Bytes of our connection IDs.
+pub const CID_LEN: usize = 8;
+
+/// A subscriber after its handshake.
+pub struct Subscriber {
+    local: Keys,
+    remote: Keys,
+    peek: Peek,
+    phase: bool,
+    relay: ConnectionId,
+    next: u64,
+    received: RangeSet,
+    largest: Option<PacketNumber>,
+    unacknowledged: u32,
+    due: Option<u64>,
+}
+
+impl Subscriber {
+    /// Takes over from the library.
+    pub fn take_over(connection: &Connection) -> Option<Self> {
+        let keys = connection.keys()?;
+        Some(Self {
+            local: keys.local.clone(),
+            remote: keys.remote.clone(),
+            peek: Peek::new(keys.remote)?,
+            phase: keys.phase,
+            relay: connection.remote_cid(),
+            next: connection.next_packet_number().value(),
+            received: RangeSet::new(),
+            largest: connection.largest_received(),
+            unacknowledged: 0,
+            due: None,
+        })
+    }
+
+    /// A packet with a short header for one of our connection IDs, at `now` in ns.
+    pub fn receive(&mut self, packet: &mut [u8], now: u64) -> Option<Carries> {
+        let pn_offset = 1 + CID_LEN;
+        let protected = ProtectedPacket {
+            bytes: packet,
+            pn_offset,
+        };
+        let unprotected = protected.unprotect(&self.remote.header).ok()?;
+        let (number, payload) = (
+            unprotected.number(self.largest),
+            pn_offset + unprotected.pn_len(),
+        );
+        let end = packet.len().checked_sub(TAG_LEN)?;
+        let (clear, len) = self
+            .peek
+            .open(&self.remote, number, packet.get(payload..end)?);
+        let carries = look(&clear[..len]);
+        self.largest = self.largest.max(Some(number));
+        self.received.insert(number.value()..number.value() + 1);
+        if self.received.len() > RANGES {
+            self.received.pop_first();
+        }
+        if carries != Carries::Acknowledgements {
+            self.unacknowledged += 1;
+            self.due.get_or_insert(now + AT_LATEST);
+        }
+        Some(carries)
+    }
+
+    /// When it must acknowledge, in ns.
+    pub fn due(&self) -> Option<u64> {
+        match self.unacknowledged >= EVERY {
+            true => Some(0),
+            false => self.due,
+        }
+    }
+
+    /// An acknowledgement of all that came, in `packet`: its bytes.
+    pub fn acknowledge<'a>(&mut self, packet: &'a mut [u8]) -> Option<&'a [u8]> {
+        (self.unacknowledged, self.due) = (0, None);
+        let number = PacketNumber::new(self.next);
+        let header = ShortHeader {
+            destination_cid: self.relay,
+            spin: false,
+        };
+        let mut out = Writer::new(packet);
+        let layout = header.encode(self.phase, number, 4, &mut out).ok()?;
+        Ack::encode_ranges(&self.received, 0, None, &mut out).ok()?;
+        out.put_zeros(TAG_LEN).ok()?;
+        let len = out.len();
+        let packet = packet.get_mut(..len)?;
+        seal_packet(packet, layout.pn_offset, number, &self.local).ok()?;
+        self.next += 1;
+        Some(packet)
+    }
+}
