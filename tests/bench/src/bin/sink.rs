@@ -23,7 +23,6 @@ use bench::line::{Line, is_passing, wait, widen};
 use bench::message::Message;
 use bench::orders::Orders;
 use clap::Parser;
-use frames::Carries;
 use quic_lite::connection::{Connection, Event};
 use quic_lite::endpoint::Handle;
 use serde_json::json;
@@ -174,13 +173,14 @@ impl Sink {
                 continue;
             };
             let subscriber = &mut subscribers[place];
-            match subscriber.receive(datagram, now) {
-                Some(Carries::Message(message)) => {
-                    tally.packet();
+            if let Some(found) = subscriber
+                .receive(datagram, now)
+                .filter(|found| found.is_media)
+            {
+                tally.packet();
+                for message in found.messages {
                     tally.message(place, message, at, now);
                 }
-                Some(Carries::More) => tally.packet(),
-                Some(Carries::Control | Carries::Acknowledgements) | None => {}
             }
             if subscriber.due() == Some(0) {
                 due.push(place);

@@ -1,47 +1,88 @@
-//! Looks through the first frames of a packet for the beginning of a message (RFC 9000 §19, RFC 9221 §4).
+//! Looks through the frames of a packet for the beginnings of messages (RFC 9000 §19, RFC 9221 §4).
 
 use bench::message::Message;
 use quic_lite::wire::varint;
 
-/// What a packet carries, as far as its beginning shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carries {
-    /// Nothing that is to be acknowledged.
-    Acknowledgements,
-    /// Something else, but no message.
-    Control,
-    /// A message's beginning.
-    Message(Message),
-    /// More of a message.
-    More,
+/// What a packet carries.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Something that is to be acknowledged.
+    pub is_eliciting: bool,
+    /// Bytes of messages.
+    pub is_media: bool,
+    /// The messages that begin in it.
+    pub messages: Vec<Message>,
 }
 
-/// The frames at the beginning of a payload.
-pub fn look(mut bytes: &[u8]) -> Carries {
-    let mut found = Carries::Acknowledgements;
-    while let Some((&kind, rest)) = bytes.split_first() {
+/// The frames of a payload, of which `part` shows what stands from an offset on: at least the beginning of a message
+/// and all before it.
+pub fn look<const LEN: usize>(part: impl Fn(usize) -> ([u8; LEN], usize)) -> Found {
+    let (mut found, mut offset) = (Found::default(), 0);
+    loop {
+        let (bytes, len) = part(offset);
+        let Some((&kind, rest)) = bytes[..len].split_first() else {
+            return found;
+        };
+        found.is_eliciting |= !matches!(kind, 0 | 2 | 3);
         let after = match kind {
-            0 => Some(rest),
+            0 => Some(&rest[rest.iter().take_while(|&&byte| byte == 0).count()..]),
             2 => ack(rest, 0),
             3 => ack(rest, 3),
-            8..=15 => return stream(kind, rest).unwrap_or(Carries::More),
-            0x30 => return Message::decode(rest).map_or(Carries::More, Carries::Message),
-            0x31 => {
-                let data = skip(rest, 1).and_then(Message::decode);
-                return data.map_or(Carries::More, Carries::Message);
-            }
-            _ => {
-                found = Carries::Control;
-                fields(kind).and_then(|count| skip(rest, count))
-            }
+            _ => match data(kind, rest) {
+                Some(data) => {
+                    found.is_media = true;
+                    found
+                        .messages
+                        .extend(data.is_begin.then(|| Message::decode(data.rest)).flatten());
+                    let Some(bytes) = data.len else {
+                        return found;
+                    };
+                    offset += len - data.rest.len() + bytes;
+                    continue;
+                }
+                None => fields(kind).and_then(|count| skip(rest, count)),
+            },
         };
-        // What is cut off, or not known here, was there for a reason.
+        // What is not known here is not walked over.
         let Some(after) = after else {
-            return Carries::Control;
+            return found;
         };
-        bytes = after;
+        offset += len - after.len();
     }
-    found
+}
+
+/// A frame with a message's bytes, or some of them.
+struct Data<'a> {
+    /// It begins here.
+    is_begin: bool,
+    /// How many bytes; `None`: to the packet's end.
+    len: Option<usize>,
+    rest: &'a [u8],
+}
+
+fn data(kind: u8, bytes: &[u8]) -> Option<Data<'_>> {
+    let (has_len, has_offset) = match kind {
+        0x30 | 0x31 => (kind & 1 != 0, false),
+        8..=15 => (kind & 2 != 0, kind & 4 != 0),
+        _ => return None,
+    };
+    let bytes = if kind < 16 { skip(bytes, 1)? } else { bytes };
+    let (bytes, offset) = if has_offset {
+        varint::parse(bytes).ok()?
+    } else {
+        (bytes, 0)
+    };
+    let (rest, len) = match has_len {
+        true => varint::parse(bytes)
+            .map(|(rest, len)| (rest, usize::try_from(len).ok()))
+            .ok()?,
+        false => (bytes, None),
+    };
+    Some(Data {
+        is_begin: offset == 0,
+        len,
+        rest,
+    })
 }
 
 /// How many integers a frame of this type has, and nothing else.
@@ -63,23 +104,6 @@ fn ack(bytes: &[u8], counts: usize) -> Option<&[u8]> {
     skip(bytes, 1 + 2 * ranges + counts)
 }
 
-fn stream(kind: u8, bytes: &[u8]) -> Option<Carries> {
-    let mut bytes = skip(bytes, 1)?;
-    if kind & 4 != 0 {
-        let (rest, offset) = varint::parse(bytes).ok()?;
-        if offset != 0 {
-            return None;
-        }
-        bytes = rest;
-    }
-    let data = if kind & 2 != 0 {
-        skip(bytes, 1)?
-    } else {
-        bytes
-    };
-    Message::decode(data).map(Carries::Message)
-}
-
 fn skip(bytes: &[u8], integers: usize) -> Option<&[u8]> {
     (0..integers).try_fold(bytes, |bytes, _| {
         varint::parse(bytes).ok().map(|(rest, _)| rest)
@@ -95,27 +119,37 @@ mod tests {
         sent: 4,
     };
 
+    fn of(payload: &[u8]) -> Found {
+        look(|offset| {
+            let (mut part, rest) = ([0; 64], payload.get(offset..).unwrap_or_default());
+            let len = rest.len().min(64);
+            part[..len].copy_from_slice(&rest[..len]);
+            (part, len)
+        })
+    }
+
     #[test]
-    fn a_message_is_found_behind_other_frames() {
-        let message = MESSAGE.encode(20);
-        let behind = |frames: &[u8]| look(&[frames, &message].concat());
-        assert_eq!(behind(&[0x30]), Carries::Message(MESSAGE));
-        assert_eq!(behind(&[0, 0, 0x31, 20]), Carries::Message(MESSAGE));
+    fn messages_are_found_behind_other_frames_and_behind_each_other() {
+        let message = MESSAGE.encode(80);
+        let behind = |frames: &[u8]| of(&[frames, &message].concat()).messages;
+        assert_eq!(behind(&[0x30]), [MESSAGE]);
+        assert_eq!(behind(&[0, 0, 0x31, 0x40, 80]), [MESSAGE]);
+        assert_eq!(behind(&[2, 9, 0, 1, 3, 0, 1, 0x0a, 3, 0x40, 80]), [MESSAGE]);
+        assert_eq!(behind(&[0x10, 0x40, 0x50, 0x0e, 3, 0, 0x40, 80]), [MESSAGE]);
+        assert_eq!(behind(&[0x0e, 3, 1, 0x40, 80]), []);
+        let first = [&[0x0a, 3, 0x40, 80], &message[..], &[0; 99]].concat();
         assert_eq!(
-            behind(&[2, 9, 0, 1, 3, 0, 1, 0x0a, 3, 20]),
-            Carries::Message(MESSAGE)
+            behind(&[&first[..], &[0x08, 7]].concat()),
+            [MESSAGE, MESSAGE]
         );
-        assert_eq!(
-            behind(&[0x10, 0x40, 0x50, 0x0e, 3, 0, 20]),
-            Carries::Message(MESSAGE)
-        );
-        assert_eq!(behind(&[0x0e, 3, 1, 20]), Carries::More);
     }
 
     #[test]
     fn what_only_acknowledges_needs_no_answer() {
-        assert_eq!(look(&[2, 9, 0, 0, 3, 0, 0]), Carries::Acknowledgements);
-        assert_eq!(look(&[1]), Carries::Control);
-        assert_eq!(look(&[0x18, 1, 2]), Carries::Control);
+        assert_eq!(of(&[2, 9, 0, 0, 3, 0, 0]), Found::default());
+        for other in [&[1][..], &[0x18, 1, 2], &[0x10]] {
+            let found = of(other);
+            assert!(found.is_eliciting && !found.is_media, "{found:?}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The beginning of a packet's payload, decrypted and not verified: as much as it takes to see what a message says.
+//! Parts of a packet's payload, decrypted and not verified: as much as it takes to see what a message says.
 //! RFC 9001 §5.3, RFC 8439 §2.4, NIST SP 800-38D §7.1.
 //!
 //! A measuring receiver has to be cheap, and whether tags are right is the tests' business.
@@ -38,18 +38,25 @@ impl Peek {
         })
     }
 
-    /// The first [`LEN`] bytes of this payload, or fewer.
-    pub fn open(&self, keys: &Keys, number: PacketNumber, payload: &[u8]) -> ([u8; LEN], usize) {
+    /// [`LEN`] bytes of this payload from `offset` on, or as many as there are.
+    pub fn open(
+        &self,
+        keys: &Keys,
+        number: PacketNumber,
+        payload: &[u8],
+        offset: usize,
+    ) -> ([u8; LEN], usize) {
         let nonce = keys.packet.nonce(number);
-        let (mut clear, len) = ([0; LEN], payload.len().min(LEN));
-        clear[..len].copy_from_slice(&payload[..len]);
+        let part = payload.get(offset..).unwrap_or_default();
+        let (mut clear, len) = ([0; LEN], part.len().min(LEN));
+        clear[..len].copy_from_slice(&part[..len]);
         match self {
-            Self::Aes128(cipher) => counter(&**cipher, nonce, &mut clear),
-            Self::Aes256(cipher) => counter(&**cipher, nonce, &mut clear),
+            Self::Aes128(cipher) => counter(&**cipher, nonce, &mut clear, offset),
+            Self::Aes256(cipher) => counter(&**cipher, nonce, &mut clear, offset),
             Self::ChaCha20(key) => {
                 let mut cipher = ChaCha20::new(key.into(), &nonce.into());
                 // The first block is Poly1305's key.
-                cipher.seek(64_u64);
+                cipher.seek(64 + offset as u64);
                 cipher.apply_keystream(&mut clear);
             }
         }
@@ -57,23 +64,25 @@ impl Peek {
     }
 }
 
-/// Counter mode as in GCM: the first block is the tag's.
+/// Counter mode as in GCM, where the first block is the tag's: `data` stands at `offset`.
 fn counter(
     cipher: &impl BlockCipherEncrypt<BlockSize = aes::cipher::consts::U16>,
     nonce: [u8; 12],
     data: &mut [u8],
+    offset: usize,
 ) {
-    for (chunk, count) in data.chunks_mut(16).zip(2_u32..) {
+    let (blocks, skip) = (offset / 16, offset % 16);
+    let key_stream = (blocks as u32 + 2..).flat_map(|count| {
         let mut block = [0; 16];
         block[..12].copy_from_slice(&nonce);
         block[12..].copy_from_slice(&count.to_be_bytes());
         let mut block = Block::<aes::Aes128>::from(block);
         cipher.encrypt_block(&mut block);
-        chunk
-            .iter_mut()
-            .zip(block)
-            .for_each(|(byte, key)| *byte ^= key);
-    }
+        block
+    });
+    data.iter_mut()
+        .zip(key_stream.skip(skip))
+        .for_each(|(byte, key)| *byte ^= key);
 }
 
 #[cfg(test)]
@@ -82,7 +91,7 @@ mod tests {
     use quic_lite::protection::Secret;
 
     #[test]
-    fn the_beginning_is_what_was_sealed() {
+    fn any_part_is_what_was_sealed() {
         for suite in CipherSuite::ALL {
             let secret = Secret::new(
                 &[7; 48][..if suite == CipherSuite::Aes256GcmSha384 {
@@ -98,12 +107,11 @@ mod tests {
                 .seal(number, b"header", &mut sealed)
                 .expect("it seals");
             let peek = Peek::new(&keys).expect("its key");
-            assert_eq!(
-                peek.open(&keys, number, &sealed).0[..],
-                clear[..LEN],
-                "{suite:?}"
-            );
-            assert_eq!(peek.open(&keys, number, &sealed[..5]).1, 5);
+            let (part, len) = peek.open(&keys, number, &sealed, 0);
+            assert_eq!((&part[..], len), (&clear[..LEN], LEN), "{suite:?}");
+            let (part, len) = peek.open(&keys, number, &sealed, 131);
+            assert_eq!(part[..len], clear[131..], "{suite:?}");
+            assert_eq!(peek.open(&keys, number, &sealed, 201).1, 0);
         }
     }
 }

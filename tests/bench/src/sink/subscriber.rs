@@ -12,7 +12,7 @@ use quic_lite::wire::header::ShortHeader;
 use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::wire::writer::Writer;
 
-use crate::frames::{Carries, look};
+use crate::frames::{Found, look};
 use crate::peek::Peek;
 
 /// Acknowledges every so many packets …
@@ -57,7 +57,7 @@ impl Subscriber {
     }
 
     /// A packet with a short header for one of our connection IDs, at `now` in ns.
-    pub fn receive(&mut self, packet: &mut [u8], now: u64) -> Option<Carries> {
+    pub fn receive(&mut self, packet: &mut [u8], now: u64) -> Option<Found> {
         let pn_offset = 1 + CID_LEN;
         let protected = ProtectedPacket {
             bytes: packet,
@@ -69,20 +69,18 @@ impl Subscriber {
             pn_offset + unprotected.pn_len(),
         );
         let end = packet.len().checked_sub(TAG_LEN)?;
-        let (clear, len) = self
-            .peek
-            .open(&self.remote, number, packet.get(payload..end)?);
-        let carries = look(&clear[..len]);
+        let payload = packet.get(payload..end)?;
+        let found = look(|offset| self.peek.open(&self.remote, number, payload, offset));
         self.largest = self.largest.max(Some(number));
         self.received.insert(number.value()..number.value() + 1);
         if self.received.len() > RANGES {
             self.received.pop_first();
         }
-        if carries != Carries::Acknowledgements {
+        if found.is_eliciting {
             self.unacknowledged += 1;
             self.due.get_or_insert(now + AT_LATEST);
         }
-        Some(carries)
+        Some(found)
     }
 
     /// When it must acknowledge, in ns.
