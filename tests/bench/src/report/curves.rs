@@ -1,0 +1,156 @@
+//! Panels of curves: histograms, and figures against a number. No RFC.
+
+use plotters::element::{Circle, PathElement};
+use plotters::prelude::{AreaSeries, Color, LineSeries, RGBColor};
+
+use super::axis::Axis;
+use super::canvas::{Area, Fault, Grid, Legend, axes, picture};
+use crate::stats::{Spread, histogram, quantile};
+
+/// Curves over the same axes.
+#[derive(Clone, Debug)]
+pub(super) struct Panel {
+    title: String,
+    x: Axis,
+    y: Axis,
+    curves: Vec<Curve>,
+    /// A histogram: the area under a curve is filled, its points are not marked.
+    filled: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Curve {
+    colour: RGBColor,
+    points: Vec<(f64, f64)>,
+    /// From where to where the rounds of a point go.
+    spreads: Vec<(f64, f64)>,
+}
+
+impl Panel {
+    /// How often samples have which value. The axis ends where less than a hundredth of the samples of every
+    /// curve is beyond.
+    pub(super) fn histogram(title: &str, x: Axis, curves: &[(RGBColor, Vec<f64>)]) -> Self {
+        let (begin, end) = x.ends();
+        let width = (end - begin) / BINS as f64;
+        let steps = |(colour, samples): &(RGBColor, Vec<f64>)| {
+            let places = samples.iter().map(|sample| x.place(*sample));
+            let shares = histogram(&places.collect::<Vec<_>>(), begin, end, BINS);
+            let step = |(bin, share): (usize, f64)| {
+                let left = begin + width * bin as f64;
+                [(left, share * 100.0), (left + width, share * 100.0)]
+            };
+            let points = shares.into_iter().enumerate().flat_map(step).collect();
+            Curve {
+                colour: *colour,
+                points,
+                spreads: Vec::new(),
+            }
+        };
+        let curves = curves.iter().map(steps).collect::<Vec<_>>();
+        let y = Axis::linear(0.0, highest(&curves) * 1.05, "share of the messages, %");
+        Self {
+            title: title.to_owned(),
+            x,
+            y,
+            curves,
+            filled: true,
+        }
+    }
+
+    /// Figures of several rounds against a number.
+    pub(super) fn lines(
+        title: &str,
+        x: Axis,
+        label: &str,
+        curves: &[(RGBColor, Vec<(f64, Spread)>)],
+    ) -> Self {
+        let curve = |(colour, points): &(RGBColor, Vec<(f64, Spread)>)| Curve {
+            colour: *colour,
+            points: points
+                .iter()
+                .map(|(at, spread)| (x.place(*at), spread.median))
+                .collect(),
+            spreads: points
+                .iter()
+                .map(|(_, spread)| (spread.least, spread.most))
+                .collect(),
+        };
+        let curves = curves.iter().map(curve).collect::<Vec<_>>();
+        let y = Axis::linear(0.0, highest(&curves) * 1.1, label);
+        Self {
+            title: title.to_owned(),
+            x,
+            y,
+            curves,
+            filled: false,
+        }
+    }
+}
+
+/// From a little below the smallest sample to where less than a hundredth of the samples of every curve is
+/// beyond.
+pub(super) fn ends(curves: &[(RGBColor, Vec<f64>)]) -> (f64, f64) {
+    let at = |share: f64| {
+        curves
+            .iter()
+            .filter_map(move |(_, samples)| quantile(samples, share))
+    };
+    (
+        at(0.002).fold(f64::INFINITY, f64::min),
+        at(0.99).fold(0.0, f64::max),
+    )
+}
+
+/// Panels with curves, so many beside each other.
+pub(super) fn draw(panels: &[Panel], columns: usize, legend: &Legend) -> Result<String, Fault> {
+    let grid = Grid {
+        panels: panels.len(),
+        columns,
+        height: HEIGHT,
+    };
+    picture(legend, grid, |index, area| draw_panel(&panels[index], area))
+}
+
+fn draw_panel(panel: &Panel, area: &Area<'_>) -> Result<(), Fault> {
+    let mut chart = axes(area, &panel.title, &panel.x, &panel.y, 62)?;
+    for curve in &panel.curves {
+        let points = curve.points.iter().copied();
+        if panel.filled {
+            chart.draw_series(AreaSeries::new(points.clone(), 0.0, curve.colour.mix(0.18)))?;
+        }
+        chart.draw_series(LineSeries::new(
+            points.clone(),
+            curve.colour.stroke_width(2),
+        ))?;
+        if !panel.filled {
+            let circles = points
+                .clone()
+                .map(|point| Circle::new(point, 4, curve.colour.filled()));
+            chart.draw_series(circles)?;
+        }
+        let spreads = points.zip(&curve.spreads);
+        let spreads = spreads.map(|((x, _), (least, most))| {
+            PathElement::new([(x, *least), (x, *most)], curve.colour.stroke_width(1))
+        });
+        chart.draw_series(spreads)?;
+    }
+    Ok(())
+}
+
+fn highest(curves: &[Curve]) -> f64 {
+    let points = curves
+        .iter()
+        .flat_map(|curve| &curve.points)
+        .map(|(_, y)| *y);
+    let spreads = curves
+        .iter()
+        .flat_map(|curve| &curve.spreads)
+        .map(|(_, most)| *most);
+    points.chain(spreads).fold(0.0, f64::max)
+}
+
+/// Parts of a histogram.
+const BINS: usize = 70;
+
+/// Of a panel, in pixels.
+const HEIGHT: u32 = 330;

@@ -1,0 +1,303 @@
+//! How long a packet takes through each path. No RFC.
+
+use super::axis::{Axis, short};
+use super::canvas::{Fault, Legend};
+use super::measured::{Case, Receiver, added_quantiles, delay_runs, delays, modes, relays};
+use super::page::{Picture, Section};
+use super::paths::{self, KERNEL, colour};
+use super::rows::{self, Mark, Row, axis_of_quantiles};
+use super::table::Table;
+use super::{curves, subscriber_counts};
+use crate::results::Results;
+use crate::stats::{Quantiles, paired_differences};
+
+/// One-way delay with one subscriber, as the original drew it.
+pub(super) fn one_way(results: &Results) -> Result<Section, Fault> {
+    let mut section = Section {
+        title: "One-way delay, one subscriber",
+        reading: "Left, how many of the messages took how long from the source's program to the receiver's \
+                  kernel: further left is faster, narrow is steady, and what lies between plain IP and a path \
+                  is what that relay adds. Right, each message through a path beside the message of the same \
+                  place through the kernel path: right of zero the kernel path was faster.",
+        pictures: Vec::new(),
+        tables: Vec::new(),
+    };
+    for mode in modes(results) {
+        let curves = curves_of(results, mode);
+        if curves.is_empty() {
+            continue;
+        }
+        section.pictures.push(histograms(results, mode, &curves)?);
+        section.tables.push(delay_table(results, mode));
+        section.tables.push(difference_table(results, mode));
+    }
+    Ok(section)
+}
+
+/// What a relay adds, for the first and the last of its subscribers.
+pub(super) fn relay_added(results: &Results) -> Result<Section, Fault> {
+    let mut section = Section {
+        title: "Delay that the relay adds",
+        reading: "Delay until a subscriber's kernel has a packet, less the median of plain IP forwarding in the \
+                  same round: the dot and the figure are the median, the box holds the middle half, the line \
+                  ends where 99 % are faster, and each step along the axis is a ratio; the last of many shows \
+                  how long a packet's copies take together.",
+        pictures: Vec::new(),
+        tables: Vec::new(),
+    };
+    for mode in modes(results) {
+        let panels = added_panels(results, mode);
+        if panels.iter().all(|(_, rows)| rows.is_empty()) {
+            continue;
+        }
+        section.pictures.push(added_picture(mode, panels)?);
+        section.tables.push(added_table(results, mode));
+    }
+    Ok(section)
+}
+
+type Curves<'a> = Vec<(&'a str, Vec<f64>)>;
+
+fn curves_of<'a>(results: &'a Results, mode: &'a str) -> Curves<'a> {
+    let paths = paths::all(results).into_iter();
+    let curves = paths.map(|path| {
+        let case = Case {
+            path,
+            subscribers: 1,
+            mode,
+        };
+        (path, delays(results, case, Receiver::First))
+    });
+    curves.filter(|(_, delays)| !delays.is_empty()).collect()
+}
+
+fn histograms(results: &Results, mode: &str, delays: &Curves<'_>) -> Result<Picture, Fault> {
+    let differences = differences(results, mode);
+    let legend = delays
+        .iter()
+        .map(|(path, _)| ((*path).to_owned(), colour(path)));
+    let legend = legend.collect::<Legend>();
+    let coloured = |curves: &Curves<'_>| {
+        let curves = curves
+            .iter()
+            .map(|(path, samples)| (colour(path), samples.clone()));
+        curves.collect::<Vec<_>>()
+    };
+    let (delays, differences) = (coloured(delays), coloured(&differences));
+    let (low, high) = curves::ends(&delays);
+    let x = Axis::logarithmic(low * 0.9, high * 1.1, "one-way delay, µs");
+    let mut panels = vec![curves::Panel::histogram("Delay", x, &delays)];
+    if !differences.is_empty() {
+        let (low, high) = curves::ends(&differences);
+        let x = Axis::linear(
+            low.min(0.0) * 1.05,
+            high * 1.05,
+            "later than through the kernel path, µs",
+        );
+        panels.push(curves::Panel::histogram(
+            "Difference of paired messages",
+            x,
+            &differences,
+        ));
+    }
+    let caption = format!("One {mode} each millisecond, one subscriber");
+    Ok(Picture {
+        caption,
+        svg: curves::draw(&panels, 2, &legend)?,
+    })
+}
+
+/// Of each path but plain IP, what it took longer than the kernel path, in microseconds.
+fn differences<'a>(results: &'a Results, mode: &'a str) -> Curves<'a> {
+    let of = |path| {
+        delay_runs(
+            results,
+            Case {
+                path,
+                subscribers: 1,
+                mode,
+            },
+        )
+    };
+    let mut curves = Vec::new();
+    for path in relays(results).into_iter().filter(|path| *path != KERNEL) {
+        let mut differences = Vec::new();
+        for run in of(path) {
+            let kernel = of(KERNEL).find(|kernel| kernel.round == run.round);
+            let kernel = kernel
+                .map(|kernel| kernel.first.as_slice())
+                .unwrap_or_default();
+            differences.extend(
+                paired_differences(&run.first, kernel)
+                    .into_iter()
+                    .map(|ns| ns / 1000.0),
+            );
+        }
+        curves.push((path, differences));
+    }
+    curves.retain(|(_, differences)| !differences.is_empty());
+    curves
+}
+
+fn delay_table(results: &Results, mode: &str) -> Table {
+    let head = [
+        "path",
+        "messages",
+        "lower quartile",
+        "median",
+        "upper quartile",
+        "p99",
+        "program later by",
+        "lost",
+    ];
+    let mut table = Table::new(&format!("One-way delay, {mode}, µs"), 1, &head);
+    for (path, samples) in curves_of(results, mode) {
+        let case = Case {
+            path,
+            subscribers: 1,
+            mode,
+        };
+        let Some(quantiles) = Quantiles::of(&samples) else {
+            continue;
+        };
+        let application = Quantiles::of(&delays(results, case, Receiver::Application));
+        let later = application.map(|application| short(application.median - quantiles.median));
+        let lost = delay_runs(results, case).map(|run| run.lost).sum::<u64>();
+        let mut row = vec![path.to_owned(), quantiles.count.to_string()];
+        row.extend(figures(quantiles));
+        row.extend([later.unwrap_or_else(nothing), lost.to_string()]);
+        table.push(row);
+    }
+    table
+}
+
+fn difference_table(results: &Results, mode: &str) -> Table {
+    let head = [
+        "path",
+        "pairs",
+        "lower quartile",
+        "median",
+        "upper quartile",
+        "p99",
+    ];
+    let mut table = Table::new(
+        &format!("Later than through the kernel path, {mode}, µs"),
+        1,
+        &head,
+    );
+    for (path, differences) in differences(results, mode) {
+        if let Some(quantiles) = Quantiles::of(&differences) {
+            let mut row = vec![path.to_owned(), quantiles.count.to_string()];
+            row.extend(figures(quantiles));
+            table.push(row);
+        }
+    }
+    table
+}
+
+/// Panels in pairs, first and last of so many; of one subscriber, who is both, there is one panel.
+fn added_panels(results: &Results, mode: &str) -> Vec<(String, Vec<Row>)> {
+    let mut panels = Vec::new();
+    for subscribers in subscriber_counts(results.delay.iter().map(|run| run.subscribers)) {
+        let rows = |receiver| {
+            let row = |path: &str| {
+                let quantiles = added_quantiles(
+                    results,
+                    Case {
+                        path,
+                        subscribers,
+                        mode,
+                    },
+                    receiver,
+                )?;
+                Some(Row {
+                    name: path.to_owned(),
+                    mark: Mark::Quantiles(quantiles, colour(path)),
+                })
+            };
+            relays(results)
+                .into_iter()
+                .filter_map(row)
+                .collect::<Vec<_>>()
+        };
+        if subscribers == 1 {
+            panels.push(("The only subscriber".to_owned(), rows(Receiver::First)));
+            panels.push((String::new(), Vec::new()));
+        } else {
+            panels.push((
+                format!("First of {subscribers} subscribers"),
+                rows(Receiver::First),
+            ));
+            panels.push((
+                format!("Last of {subscribers} subscribers"),
+                rows(Receiver::Last),
+            ));
+        }
+    }
+    panels
+}
+
+fn added_picture(mode: &str, panels: Vec<(String, Vec<Row>)>) -> Result<Picture, Fault> {
+    let all = panels.iter().flat_map(|(_, rows)| rows);
+    let axis = axis_of_quantiles(all, "relay-added delay, µs");
+    let panel = |(title, rows)| rows::Panel {
+        title,
+        axis: axis.clone(),
+        rows,
+    };
+    let panels = panels.into_iter().map(panel).collect::<Vec<_>>();
+    let caption = format!("One {mode} each millisecond");
+    Ok(Picture {
+        caption,
+        svg: rows::draw(&panels, 2, &Legend::new())?,
+    })
+}
+
+fn added_table(results: &Results, mode: &str) -> Table {
+    let head = [
+        "path",
+        "subscriber",
+        "lower quartile",
+        "median",
+        "upper quartile",
+        "p99",
+    ];
+    let mut table = Table::new(&format!("Relay-added delay, {mode}, µs"), 2, &head);
+    for subscribers in subscriber_counts(results.delay.iter().map(|run| run.subscribers)) {
+        for (name, receiver) in [("first", Receiver::First), ("last", Receiver::Last)] {
+            if subscribers == 1 && receiver == Receiver::Last {
+                continue;
+            }
+            let row = |path: &str| {
+                let case = Case {
+                    path,
+                    subscribers,
+                    mode,
+                };
+                let quantiles = added_quantiles(results, case, receiver)?;
+                let mut row = vec![path.to_owned(), format!("{name} of {subscribers}")];
+                row.extend(figures(quantiles));
+                Some(row)
+            };
+            relays(results)
+                .into_iter()
+                .filter_map(row)
+                .for_each(|row| table.push(row));
+        }
+    }
+    table
+}
+
+fn figures(quantiles: Quantiles) -> [String; 4] {
+    [
+        quantiles.lower,
+        quantiles.median,
+        quantiles.upper,
+        quantiles.p99,
+    ]
+    .map(short)
+}
+
+fn nothing() -> String {
+    "–".to_owned()
+}

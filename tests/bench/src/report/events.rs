@@ -1,0 +1,99 @@
+//! What happens once in a while: a lost packet on the way to the relay, a subscriber that joins late. No RFC.
+
+use super::axis::short;
+use super::canvas::{Fault, Legend};
+use super::page::{Picture, Section};
+use super::paths::{self, colour};
+use super::rows::{self, Mark, Row, axis_of_quantiles};
+use super::table::Table;
+use crate::results::Results;
+use crate::stats::Quantiles;
+
+/// Delay of the packets behind a hole.
+pub(super) fn upstream_loss(results: &Results) -> Result<Section, Fault> {
+    let samples = results.upstream_loss.iter().map(|loss| {
+        let delays = loss.behind_ns.iter().map(|ns| *ns as f64 / 1e6);
+        (loss.path.as_str(), delays.collect())
+    });
+    let words = Words {
+        title: "A packet lost on the way to the relay",
+        reading: "One-way delay of the messages behind a packet that was lost before the relay: further left is \
+                  better, and a path that forwards packet by packet lets none wait; the dot and the figure are \
+                  the median, the box holds the middle half, the line ends where 99 % are faster.",
+        axis: "one-way delay behind the hole, ms",
+    };
+    section(words, samples.collect())
+}
+
+/// From SUBSCRIBE to the first object.
+pub(super) fn startup(results: &Results) -> Result<Section, Fault> {
+    let samples = results
+        .startup
+        .iter()
+        .map(|startup| (startup.path.as_str(), startup.ms.clone()));
+    let words = Words {
+        title: "Start-up of a late joiner",
+        reading: "Time from SUBSCRIBE to the first object of a subscriber that joins while media flow: further \
+                  left is better; the dot and the figure are the median, the box holds the middle half, the \
+                  line ends where 99 % are faster.",
+        axis: "from SUBSCRIBE to the first object, ms",
+    };
+    section(words, samples.collect())
+}
+
+struct Words {
+    title: &'static str,
+    reading: &'static str,
+    axis: &'static str,
+}
+
+fn section(words: Words, mut samples: Vec<(&str, Vec<f64>)>) -> Result<Section, Fault> {
+    samples.sort_by_key(|(path, _)| paths::place(path));
+    let head = [
+        "path",
+        "samples",
+        "lower quartile",
+        "median",
+        "upper quartile",
+        "p99",
+    ];
+    let mut table = Table::new(words.axis, 1, &head);
+    let mut rows = Vec::new();
+    for (path, samples) in samples {
+        let Some(quantiles) = Quantiles::of(&samples) else {
+            continue;
+        };
+        let figures = [
+            quantiles.lower,
+            quantiles.median,
+            quantiles.upper,
+            quantiles.p99,
+        ];
+        let mut row = vec![path.to_owned(), quantiles.count.to_string()];
+        row.extend(figures.map(short));
+        table.push(row);
+        rows.push(Row {
+            name: path.to_owned(),
+            mark: Mark::Quantiles(quantiles, colour(path)),
+        });
+    }
+    let mut pictures = Vec::new();
+    if !rows.is_empty() {
+        let axis = axis_of_quantiles(&rows, words.axis);
+        let panel = rows::Panel {
+            title: String::new(),
+            axis,
+            rows,
+        };
+        pictures.push(Picture {
+            caption: String::new(),
+            svg: rows::draw(&[panel], 1, &Legend::new())?,
+        });
+    }
+    Ok(Section {
+        title: words.title,
+        reading: words.reading,
+        pictures,
+        tables: vec![table],
+    })
+}

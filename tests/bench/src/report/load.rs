@@ -1,0 +1,205 @@
+//! How much goes through, and what idle subscribers take. No RFC.
+
+use super::axis::{Axis, short};
+use super::canvas::{Fault, Legend};
+use super::measured::{Load, Rounds, memory_per_subscriber, relays, saturation, spread};
+use super::page::{Picture, Section};
+use super::paths::colour;
+use super::table::Table;
+use super::{curves, subscriber_counts};
+use crate::results::{Results, SaturationRun};
+use crate::stats::Spread;
+
+/// Something measured in a step.
+type Figure = fn(&SaturationRun) -> f64;
+
+/// The most that each path forwards.
+pub(super) fn fan_out(results: &Results) -> Result<Section, Fault> {
+    let mut section = Section {
+        title: "Saturation",
+        reading: "Forwarded packets each second against subscribers, up to 0.1 % loss and where the source sends \
+                  all it can: higher is better; below, what a packet costs the relay then and which share is \
+                  lost: lower is better. Thin lines go from the worst to the best round.",
+        pictures: Vec::new(),
+        tables: vec![saturation_table(results)],
+    };
+    let figures: [(&str, &str, Load, Figure); 4] = [
+        (
+            "Before 0.1 % loss",
+            "packets per second",
+            Load::BeforeLoss,
+            |run| run.packets_per_second,
+        ),
+        ("At overload", "packets per second", Load::Overload, |run| {
+            run.packets_per_second
+        }),
+        (
+            "CPU at overload",
+            "µs per forwarded packet",
+            Load::Overload,
+            |run| run.per_packet_us,
+        ),
+        ("Loss at overload", "lost, %", Load::Overload, |run| {
+            run.share_lost * 100.0
+        }),
+    ];
+    let panel = |(title, label, load, figure): (&str, &str, Load, Figure)| {
+        let curve = |path: &str| {
+            let at = |subscribers| {
+                let rounds = saturation(results, (path, subscribers), load, figure);
+                Some((subscribers as f64, spread(&rounds)?))
+            };
+            (
+                colour(path),
+                counts(results).into_iter().filter_map(at).collect(),
+            )
+        };
+        let curves = relays(results).into_iter().map(curve).collect::<Vec<_>>();
+        curves::Panel::lines(title, subscribers_axis(results), label, &curves)
+    };
+    if !results.saturation.is_empty() {
+        let panels = figures.into_iter().map(panel).collect::<Vec<_>>();
+        let legend = legend(results, |path| {
+            results.saturation.iter().any(|run| run.path == path)
+        });
+        let caption = "1200-byte datagrams".to_owned();
+        section.pictures.push(Picture {
+            caption,
+            svg: curves::draw(&panels, 2, &legend)?,
+        });
+    }
+    Ok(section)
+}
+
+/// Memory against idle subscribers.
+pub(super) fn growth(results: &Results) -> Result<Section, Fault> {
+    let mut section = Section {
+        title: "Memory of idle subscribers",
+        reading: "Resident memory of the relay's process against subscribers that receive nothing: the slope is \
+                  what one more of them takes.",
+        pictures: Vec::new(),
+        tables: vec![growth_table(results)],
+    };
+    if results.growth.is_empty() {
+        return Ok(section);
+    }
+    let curve = |path: &str| {
+        let points = results.growth.iter().filter(|point| point.path == path);
+        let point = |point: &crate::results::GrowthPoint| {
+            Some((
+                point.idle as f64,
+                Spread::of(&[point.rss_kib as f64 / 1024.0])?,
+            ))
+        };
+        let mut points = points.filter_map(point).collect::<Vec<_>>();
+        points.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        (colour(path), points)
+    };
+    let curves = relays(results).into_iter().map(curve).collect::<Vec<_>>();
+    let most = results
+        .growth
+        .iter()
+        .map(|point| point.idle)
+        .max()
+        .unwrap_or_default();
+    let x = Axis::linear(0.0, most as f64 * 1.03, "idle subscribers");
+    let panel = curves::Panel::lines("", x, "resident memory, MiB", &curves);
+    let legend = legend(results, |path| {
+        results.growth.iter().any(|point| point.path == path)
+    });
+    let caption = "Resident memory of the relay's process".to_owned();
+    section.pictures.push(Picture {
+        caption,
+        svg: curves::draw(&[panel], 1, &legend)?,
+    });
+    Ok(section)
+}
+
+fn subscribers_axis(results: &Results) -> Axis {
+    let counts = counts(results);
+    let ends = |count: Option<&u64>| count.copied().unwrap_or(1) as f64;
+    Axis::logarithmic(
+        ends(counts.first()) / 1.3,
+        ends(counts.last()) * 1.3,
+        "subscribers",
+    )
+}
+
+fn counts(results: &Results) -> Vec<u64> {
+    subscriber_counts(results.saturation.iter().map(|run| run.subscribers))
+}
+
+fn legend(results: &Results, measured: impl Fn(&str) -> bool) -> Legend {
+    let paths = relays(results).into_iter().filter(|path| measured(path));
+    paths.map(|path| (path.to_owned(), colour(path))).collect()
+}
+
+fn saturation_table(results: &Results) -> Table {
+    let head = [
+        "path",
+        "subscribers",
+        "packets/s before 0.1 % loss",
+        "Gbit/s",
+        "CPU, µs",
+        "packets/s at overload",
+        "lost",
+        "CPU, µs",
+        "receivers, µs",
+        "source, µs",
+    ];
+    let title = "Saturation: forwarded packets, and processor time for each of them";
+    let mut table = Table::new(title, 1, &head);
+    for subscribers in counts(results) {
+        for path in relays(results) {
+            let of = |load, figure: Figure| saturation(results, (path, subscribers), load, figure);
+            let (before, over) = (Load::BeforeLoss, Load::Overload);
+            let figures = [
+                text(&of(before, |run| run.packets_per_second), short),
+                text(&of(before, |run| run.gbit_per_second), short),
+                text(&of(before, |run| run.per_packet_us), short),
+                text(&of(over, |run| run.packets_per_second), short),
+                text(&of(over, |run| run.share_lost), |share| {
+                    format!("{:.1} %", share * 100.0)
+                }),
+                text(&of(over, |run| run.per_packet_us), short),
+                text(&of(over, |run| run.receivers_us), short),
+                text(&of(over, |run| run.source_us), short),
+            ];
+            if figures.iter().any(|figure| figure != NOTHING) {
+                let mut row = vec![path.to_owned(), subscribers.to_string()];
+                row.extend(figures);
+                table.push(row);
+            }
+        }
+    }
+    table
+}
+
+fn growth_table(results: &Results) -> Table {
+    let head = [
+        "path",
+        "idle subscribers",
+        "resident, KiB",
+        "each more, KiB",
+    ];
+    let mut table = Table::new("Memory of the relay's process", 1, &head);
+    for path in relays(results) {
+        let slope = memory_per_subscriber(results, path);
+        for point in results.growth.iter().filter(|point| point.path == path) {
+            let slope = slope.map_or(NOTHING.to_owned(), short);
+            table.push(vec![
+                path.to_owned(),
+                point.idle.to_string(),
+                point.rss_kib.to_string(),
+                slope,
+            ]);
+        }
+    }
+    table
+}
+
+fn text(rounds: &Rounds, figure: impl Fn(f64) -> String) -> String {
+    spread(rounds).map_or(NOTHING.to_owned(), |spread| figure(spread.median))
+}
+
+const NOTHING: &str = "–";
