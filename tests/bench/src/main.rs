@@ -1,0 +1,153 @@
+//! `bench`: our paths and a peer's side by side, in turns, on a network of its own. No RFC.
+//!
+//! Needs root, for the network; without, it says SKIP. Writes `results.json` and a report into a folder, and a table to
+//! standard output. A path that does not work is reported and left out.
+
+mod interruption;
+mod network;
+mod paths;
+mod plan;
+mod process;
+mod report;
+mod results;
+mod runs;
+mod stats;
+mod usage;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Parser;
+
+use interruption::Interrupted;
+use paths::Path as Way;
+use plan::{Plan, Progress};
+use process::Failure;
+use results::{Machine, Results};
+use runs::Stage;
+
+/// Measures the relay's paths and a peer's side by side.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Options {
+    /// The program of our relay, a release build.
+    #[arg(long, value_name = "FILE")]
+    relay: PathBuf,
+    /// A minute instead of ten: fewer paths, one round.
+    #[arg(long)]
+    quick: bool,
+    /// The table as JSON, to a file or, with `-`, to standard output.
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+    /// Where results and report go.
+    #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
+    folder: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Err(reason) = possible() {
+        println!("SKIP ({reason})");
+        return ExitCode::SUCCESS;
+    }
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether there are the rights and the tools; or why not.
+fn possible() -> Result<(), String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err("network namespaces need root".into());
+    }
+    for (tool, word) in [("ip", "-V"), ("tc", "-V"), ("ethtool", "--version")] {
+        if Command::new(tool).arg(word).output().is_err() {
+            return Err(format!("there is no program `{tool}`"));
+        }
+    }
+    Ok(())
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    interruption::watch()?;
+    let relay = fs::canonicalize(&options.relay)
+        .map_err(|error| format!("{}: {error}", options.relay.display()))?;
+    let plan = match options.quick {
+        true => Plan::quick(),
+        false => Plan::full(),
+    };
+    let results = measure(relay, &plan)?;
+    write(options, &results)
+}
+
+/// Does all jobs; a path that has failed too often is left out from then on.
+fn measure(relay: PathBuf, plan: &Plan) -> Result<Results, Failure> {
+    let stage = Stage::build(relay)?;
+    let jobs = plan.jobs();
+    let mut progress = Progress::new(plan, &jobs);
+    let mut results = Results {
+        machine: machine(),
+        ..Results::default()
+    };
+    let mut failures: HashMap<Way, u32> = HashMap::new();
+    for job in jobs {
+        let failed = failures.entry(job.path()).or_default();
+        if *failed < PATIENCE {
+            progress.begin(job);
+            match stage.run(plan, job, &mut results) {
+                Ok(()) => *failed = 0,
+                Err(failure) if failure.is::<Interrupted>() => return Err(failure),
+                Err(failure) => {
+                    *failed += 1;
+                    progress.note(&format!("left out: {job}: {failure}"));
+                }
+            }
+        }
+        progress.end(plan, job);
+    }
+    results.seconds = progress.finish().as_secs_f64();
+    Ok(results)
+}
+
+fn write(options: &Options, results: &Results) -> Result<(), Failure> {
+    fs::create_dir_all(&options.folder)?;
+    let file = options.folder.join("results.json");
+    fs::write(&file, serde_json::to_vec(results)?)?;
+    let page = report::write(results, &options.folder)?;
+    match &options.json {
+        Some(path) => {
+            let table = serde_json::to_string_pretty(&report::table(results))?;
+            match path == Path::new("-") {
+                true => writeln!(io::stdout(), "{table}")?,
+                false => fs::write(path, table + "\n")?,
+            }
+        }
+        None => write!(io::stdout(), "{}", report::summary(results))?,
+    }
+    eprintln!("bench: {} and {}", file.display(), page.display());
+    Ok(())
+}
+
+fn machine() -> Machine {
+    let text = |path| fs::read_to_string(path).unwrap_or_default();
+    let information = text("/proc/cpuinfo");
+    let model = information
+        .lines()
+        .find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(": "));
+    Machine {
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
+        model: model.map_or_else(String::new, |(_, model)| model.to_owned()),
+    }
+}
+
+/// So often in a row a path may fail.
+const PATIENCE: u32 = 2;
