@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use crate::results::Results;
 use canvas::Fault;
 use page::Section;
+use table::Table;
 
 mod aims;
 mod axis;
@@ -36,14 +39,23 @@ pub fn write(results: &Results, folder: &Path) -> io::Result<PathBuf> {
 
 /// The tables of the report as text.
 pub fn summary(results: &Results) -> String {
-    let mut text = page::machine(results) + "\n";
+    let tables = tables(results).into_iter();
+    let tables = tables.map(|table| format!("\n{}", table.to_text()));
+    page::machine(results) + "\n" + &tables.collect::<String>()
+}
+
+/// The tables of the report for programs.
+pub fn table(results: &Results) -> Value {
+    let tables = tables(results);
+    let tables = tables.iter().map(Table::to_json).collect::<Vec<_>>();
+    json!({ "machine": results.machine, "seconds": results.seconds, "tables": tables })
+}
+
+/// Of all sections; the aims come last, where a terminal ends.
+fn tables(results: &Results) -> Vec<Table> {
     let sections = sections(results).unwrap_or_default();
-    for table in sections.iter().flat_map(|section| &section.tables) {
-        if !table.is_empty() {
-            text += &format!("\n{}", table.to_text());
-        }
-    }
-    text + "\n" + &aims::table(results).to_text()
+    let tables = sections.iter().flat_map(Section::tables).cloned();
+    tables.chain([aims::table(results)]).collect()
 }
 
 fn sections(results: &Results) -> Result<Vec<Section>, Fault> {

@@ -30,9 +30,11 @@ enum Limit {
 
 /// All aims with what became of them.
 pub(super) fn table(results: &Results) -> Table {
-    let head = ["aim", "measured", "rounds", "wanted", "result"];
+    let head = [
+        "aim", "measured", "from", "to", "rounds", "wanted", "result",
+    ];
     let mut table = Table::new(
-        "Aims: ratios within one run, the median of the rounds and their range",
+        "Aims: figures of one path beside another in the same rounds; the median of the rounds, and from where to where they go",
         1,
         &head,
     );
@@ -51,19 +53,23 @@ pub(super) fn table(results: &Results) -> Table {
 
 impl Aim {
     fn row(self) -> Vec<String> {
-        let (result, measured, rounds) = match self.measured {
-            None => (NOT_MEASURED, "–".to_owned(), "–".to_owned()),
+        let (result, measured) = match self.measured {
+            None => (NOT_MEASURED, ["–"; 4].map(str::to_owned)),
             Some(spread) => {
                 let reached = self.limit.holds(spread.median);
                 let result = if reached { REACHED } else { NOT_REACHED };
-                (result, range(spread), spread.rounds.to_string())
+                let [median, least, most] = [spread.median, spread.least, spread.most].map(ratio);
+                (result, [median, least, most, spread.rounds.to_string()])
             }
         };
         let wanted = match self.limit {
             Limit::AtMost(limit) => format!("≤ {}", ratio(limit)),
             Limit::AtLeast(limit) => format!("≥ {}", ratio(limit)),
         };
-        vec![self.what, measured, rounds, wanted, result.to_owned()]
+        let mut row = vec![self.what];
+        row.extend(measured);
+        row.extend([wanted, result.to_owned()]);
+        row
     }
 }
 
@@ -239,25 +245,12 @@ fn added_share(results: &Results, case: Case<'_>, receiver: Receiver, share: f64
         .collect()
 }
 
-/// The middle and, if there is more than one round, from where to where they go.
-fn range(spread: Spread) -> String {
-    if spread.rounds == 1 {
-        return ratio(spread.median);
-    }
-    format!(
-        "{} ({} to {})",
-        ratio(spread.median),
-        ratio(spread.least),
-        ratio(spread.most)
-    )
-}
-
-/// Ratios below one need one digit more.
+/// Ratios below one need more digits.
 fn ratio(figure: f64) -> String {
-    if figure.abs() < 1.0 {
-        format!("{figure:.3}")
-    } else {
-        short(figure)
+    match figure.abs() {
+        size if size < 0.01 => format!("{figure:.5}"),
+        size if size < 1.0 => format!("{figure:.3}"),
+        _ => short(figure),
     }
 }
 
@@ -305,17 +298,17 @@ mod tests {
             )
         };
         assert!(
-            of(KERNEL).ends_with("0.225 (0.200 to 0.250) 2 ≤ 0.333 reached"),
+            of(KERNEL).ends_with("0.225 0.200 0.250 2 ≤ 0.333 reached"),
             "{}",
             of(KERNEL)
         );
         assert!(
-            of(USERSPACE).ends_with("0.662 (0.625 to 0.700) 2 ≤ 0.500 not reached"),
+            of(USERSPACE).ends_with("0.662 0.625 0.700 2 ≤ 0.500 not reached"),
             "{}",
             of(USERSPACE)
         );
         assert!(
-            of(CLEAR).ends_with("– – ≤ 0.125 not measured"),
+            of(CLEAR).ends_with("– – – – ≤ 0.125 not measured"),
             "{}",
             of(CLEAR)
         );

@@ -160,7 +160,8 @@ pub(super) fn short(figure: f64) -> String {
     let digits = match figure.abs() {
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
-        _ => 2,
+        size if size >= 0.1 => 2,
+        _ => 3,
     };
     let text = format!("{figure:.digits$}");
     let text = match text.contains('.') {
@@ -192,10 +193,10 @@ mod tests {
     #[test]
     fn figures_keep_the_digits_that_tell_something() {
         let figures = [
-            0.0, -0.001, 0.126, 5.0, 12.34, 512.4, 9999.0, 12_345.0, 2.5e6,
+            0.0, -0.0001, 0.016, 0.126, 5.0, 12.34, 512.4, 9999.0, 12_345.0, 2.5e6,
         ];
         let texts = [
-            "0", "0", "0.13", "5", "12.3", "512", "9999", "12.3k", "2.5M",
+            "0", "0", "0.016", "0.13", "5", "12.3", "512", "9999", "12.3k", "2.5M",
         ];
         assert_eq!(figures.map(short), texts);
     }

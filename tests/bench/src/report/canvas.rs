@@ -74,7 +74,8 @@ pub(super) fn axes<'a>(
         .x_label_area_size(40)
         .y_label_area_size(room);
     if !title.is_empty() {
-        builder.caption(title, text(14));
+        builder.margin_top(TITLE);
+        area.draw(&Text::new(title, (room as i32 + 6, 4), text(14)))?;
     }
     let mut chart = builder.build_cartesian_2d(x.clone(), y.clone())?;
     chart
@@ -115,7 +116,7 @@ fn legend_places(legend: &Legend) -> Vec<(i32, i32)> {
     let (mut x, mut y) = (MARGIN, LEGEND_LINE as i32 / 2 + 2);
     let mut places = Vec::new();
     for (name, _) in legend {
-        let width = 40 + LETTER * name.chars().count() as i32;
+        let width = 38 + LETTER * name.chars().count() as i32;
         if x + width > WIDTH as i32 && x > MARGIN {
             (x, y) = (MARGIN, y + LEGEND_LINE as i32);
         }
@@ -137,8 +138,11 @@ fn legend_lines(legend: &Legend) -> u32 {
 /// Of every picture, in pixels.
 const WIDTH: u32 = 980;
 
+/// Room above the panel.
+const TITLE: u32 = 26;
+
 const LEGEND_LINE: u32 = 24;
 const MARGIN: i32 = 12;
 
 /// About the width of a letter in the legend.
-const LETTER: i32 = 8;
+const LETTER: i32 = 7;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::axis::short;
 use super::canvas::{Fault, Legend};
 use super::measured::{Case, calls_per_packet, cost, modes, spread};
-use super::page::{Picture, Section};
+use super::page::{Part, Picture, Section};
 use super::paths::{self, BPF, INTERRUPT, PROCESS, colour};
 use super::rows::{self, Mark, Row, axis_of_bars};
 use super::subscriber_counts;
@@ -22,8 +22,7 @@ pub(super) fn processor(results: &Results) -> Result<Section, Fault> {
         reading: "Shorter is cheaper: each bar is what the relay side uses for a packet that it forwards, in the \
                   process, in interrupts and in BPF programs, so that moving work into the kernel hides nothing; \
                   each panel has its own axis.",
-        pictures: Vec::new(),
-        tables: Vec::new(),
+        parts: Vec::new(),
     };
     let parts: [(&str, _, Figure); 3] = [
         ("process (user mode and system calls)", PROCESS, |run| {
@@ -38,20 +37,16 @@ pub(super) fn processor(results: &Results) -> Result<Section, Fault> {
     let legend = legend.collect::<Legend>();
     for mode in modes(results) {
         let bar = |case: Case<'_>| {
-            let part = |figure: Figure| spread(&cost(results, case, |run| Some(figure(run))));
+            let part =
+                |figure: Figure| spread(&cost(results, case, |run| Some(figure(run).max(0.0))));
             let parts = parts
                 .iter()
                 .map(|(_, colour, figure)| Some((part(*figure)?.median, *colour)));
             parts.collect::<Option<Vec<_>>>().map(Mark::Bar)
         };
-        section.pictures.extend(picture(
-            results,
-            mode,
-            "µs per forwarded packet",
-            &legend,
-            bar,
-        )?);
-        section.tables.push(processor_table(results, mode));
+        let picture = picture(results, mode, "µs per forwarded packet", &legend, bar)?;
+        let tables = vec![processor_table(results, mode)];
+        section.parts.push(Part { picture, tables });
     }
     Ok(section)
 }
@@ -62,8 +57,7 @@ pub(super) fn system_calls(results: &Results) -> Result<Section, Fault> {
         title: "System calls",
         reading: "Shorter is better: each bar is how often the relay's process calls the kernel for a packet that \
                   it forwards; a path that works in the kernel calls for what it has to do besides.",
-        pictures: Vec::new(),
-        tables: Vec::new(),
+        parts: Vec::new(),
     };
     for mode in modes(results) {
         let bar = |case: Case<'_>| {
@@ -71,12 +65,14 @@ pub(super) fn system_calls(results: &Results) -> Result<Section, Fault> {
             Some(Mark::Bar(vec![(calls.median, colour(case.path))]))
         };
         let label = "system calls per forwarded packet";
-        section
-            .pictures
-            .extend(picture(results, mode, label, &Legend::new(), bar)?);
-        section.tables.push(calls_table(results, mode));
+        let picture = picture(results, mode, label, &Legend::new(), bar)?;
+        let tables = vec![calls_table(results, mode)];
+        section.parts.push(Part { picture, tables });
     }
-    section.tables.push(names_table(results));
+    section.parts.push(Part {
+        picture: None,
+        tables: vec![names_table(results)],
+    });
     Ok(section)
 }
 

@@ -32,21 +32,16 @@ impl Panel {
     pub(super) fn histogram(title: &str, x: Axis, curves: &[(RGBColor, Vec<f64>)]) -> Self {
         let (begin, end) = x.ends();
         let width = (end - begin) / BINS as f64;
-        let steps = |(colour, samples): &(RGBColor, Vec<f64>)| {
+        let curve = |(colour, samples): &(RGBColor, Vec<f64>)| {
             let places = samples.iter().map(|sample| x.place(*sample));
             let shares = histogram(&places.collect::<Vec<_>>(), begin, end, BINS);
-            let step = |(bin, share): (usize, f64)| {
-                let left = begin + width * bin as f64;
-                [(left, share * 100.0), (left + width, share * 100.0)]
-            };
-            let points = shares.into_iter().enumerate().flat_map(step).collect();
             Curve {
                 colour: *colour,
-                points,
+                points: steps_of(&shares, begin, width),
                 spreads: Vec::new(),
             }
         };
-        let curves = curves.iter().map(steps).collect::<Vec<_>>();
+        let curves = curves.iter().map(curve).collect::<Vec<_>>();
         let y = Axis::linear(0.0, highest(&curves) * 1.05, "share of the messages, %");
         Self {
             title: title.to_owned(),
@@ -85,6 +80,30 @@ impl Panel {
             filled: false,
         }
     }
+
+    /// The same with a vertical axis on which equal distances are equal ratios.
+    pub(super) fn with_ratios(self) -> Self {
+        let positive = heights(&self.curves).filter(|height| *height > 0.0);
+        let low = positive.fold(f64::INFINITY, f64::min);
+        let y = Axis::logarithmic(low * 0.8, highest(&self.curves) * 1.2, &self.y.label);
+        Self { y, ..self }
+    }
+}
+
+/// The outline of a histogram's bars, from the first that is not empty to the last.
+fn steps_of(shares: &[f64], begin: f64, width: f64) -> Vec<(f64, f64)> {
+    let bars = shares.iter().enumerate().filter(|(_, share)| **share > 0.0);
+    let bars = bars.map(|(bar, _)| bar).collect::<Vec<_>>();
+    let (Some(first), Some(last)) = (bars.first(), bars.last()) else {
+        return Vec::new();
+    };
+    let left = |bar: usize| begin + width * bar as f64;
+    let mut points = vec![(left(*first), 0.0)];
+    for (bar, share) in shares.iter().enumerate().take(last + 1).skip(*first) {
+        points.extend([(left(bar), share * 100.0), (left(bar + 1), share * 100.0)]);
+    }
+    points.push((left(last + 1), 0.0));
+    points
 }
 
 /// From a little below the smallest sample to where less than a hundredth of the samples of every curve is
@@ -113,40 +132,44 @@ pub(super) fn draw(panels: &[Panel], columns: usize, legend: &Legend) -> Result<
 
 fn draw_panel(panel: &Panel, area: &Area<'_>) -> Result<(), Fault> {
     let mut chart = axes(area, &panel.title, &panel.x, &panel.y, 62)?;
+    let height = |y: f64| panel.y.place(y);
     for curve in &panel.curves {
-        let points = curve.points.iter().copied();
+        let colour = curve.colour;
+        let points = curve.points.iter().map(|(x, y)| (*x, height(*y)));
+        let points = points.collect::<Vec<_>>();
+        chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
         if panel.filled {
-            chart.draw_series(AreaSeries::new(points.clone(), 0.0, curve.colour.mix(0.18)))?;
+            chart.draw_series(AreaSeries::new(points, 0.0, colour.mix(0.18)))?;
+            continue;
         }
-        chart.draw_series(LineSeries::new(
-            points.clone(),
-            curve.colour.stroke_width(2),
-        ))?;
-        if !panel.filled {
-            let circles = points
-                .clone()
-                .map(|point| Circle::new(point, 4, curve.colour.filled()));
-            chart.draw_series(circles)?;
-        }
-        let spreads = points.zip(&curve.spreads);
+        let spreads = points.iter().zip(&curve.spreads);
         let spreads = spreads.map(|((x, _), (least, most))| {
-            PathElement::new([(x, *least), (x, *most)], curve.colour.stroke_width(1))
+            PathElement::new(
+                [(*x, height(*least)), (*x, height(*most))],
+                colour.stroke_width(1),
+            )
         });
         chart.draw_series(spreads)?;
+        let circles = points
+            .iter()
+            .map(|point| Circle::new(*point, 4, colour.filled()));
+        chart.draw_series(circles)?;
     }
     Ok(())
 }
 
 fn highest(curves: &[Curve]) -> f64 {
+    heights(curves).fold(0.0, f64::max)
+}
+
+/// Of all points and of the ends of their spreads.
+fn heights(curves: &[Curve]) -> impl Iterator<Item = f64> {
     let points = curves
         .iter()
         .flat_map(|curve| &curve.points)
         .map(|(_, y)| *y);
-    let spreads = curves
-        .iter()
-        .flat_map(|curve| &curve.spreads)
-        .map(|(_, most)| *most);
-    points.chain(spreads).fold(0.0, f64::max)
+    let spreads = curves.iter().flat_map(|curve| &curve.spreads);
+    points.chain(spreads.flat_map(|(least, most)| [*least, *most]))
 }
 
 /// Parts of a histogram.

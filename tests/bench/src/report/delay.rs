@@ -3,7 +3,7 @@
 use super::axis::{Axis, short};
 use super::canvas::{Fault, Legend};
 use super::measured::{Case, Receiver, added_quantiles, delay_runs, delays, modes, relays};
-use super::page::{Picture, Section};
+use super::page::{Part, Picture, Section};
 use super::paths::{self, KERNEL, colour};
 use super::rows::{self, Mark, Row, axis_of_quantiles};
 use super::table::Table;
@@ -15,21 +15,21 @@ use crate::stats::{Quantiles, paired_differences};
 pub(super) fn one_way(results: &Results) -> Result<Section, Fault> {
     let mut section = Section {
         title: "One-way delay, one subscriber",
-        reading: "Left, how many of the messages took how long from the source's program to the receiver's \
-                  kernel: further left is faster, narrow is steady, and what lies between plain IP and a path \
-                  is what that relay adds. Right, each message through a path beside the message of the same \
-                  place through the kernel path: right of zero the kernel path was faster.",
-        pictures: Vec::new(),
-        tables: Vec::new(),
+        reading: "Left is how many of the messages took how long from the source's program to the receiver's \
+                  kernel, so that what lies between plain IP and a path is what the relay adds; right is how \
+                  much later a message came than the one of the same place through the kernel path, so that \
+                  beyond zero the kernel path was faster.",
+        parts: Vec::new(),
     };
     for mode in modes(results) {
         let curves = curves_of(results, mode);
         if curves.is_empty() {
             continue;
         }
-        section.pictures.push(histograms(results, mode, &curves)?);
-        section.tables.push(delay_table(results, mode));
-        section.tables.push(difference_table(results, mode));
+        section.parts.push(Part {
+            picture: Some(histograms(results, mode, &curves)?),
+            tables: vec![delay_table(results, mode), difference_table(results, mode)],
+        });
     }
     Ok(section)
 }
@@ -42,16 +42,17 @@ pub(super) fn relay_added(results: &Results) -> Result<Section, Fault> {
                   same round: the dot and the figure are the median, the box holds the middle half, the line \
                   ends where 99 % are faster, and each step along the axis is a ratio; the last of many shows \
                   how long a packet's copies take together.",
-        pictures: Vec::new(),
-        tables: Vec::new(),
+        parts: Vec::new(),
     };
     for mode in modes(results) {
         let panels = added_panels(results, mode);
         if panels.iter().all(|(_, rows)| rows.is_empty()) {
             continue;
         }
-        section.pictures.push(added_picture(mode, panels)?);
-        section.tables.push(added_table(results, mode));
+        section.parts.push(Part {
+            picture: Some(added_picture(mode, panels)?),
+            tables: vec![added_table(results, mode)],
+        });
     }
     Ok(section)
 }

@@ -2,7 +2,7 @@
 
 use super::axis::short;
 use super::canvas::{Fault, Legend};
-use super::page::{Picture, Section};
+use super::page::{Part, Picture, Section};
 use super::paths::{self, colour};
 use super::rows::{self, Mark, Row, axis_of_quantiles};
 use super::table::Table;
@@ -20,7 +20,8 @@ pub(super) fn upstream_loss(results: &Results) -> Result<Section, Fault> {
         reading: "One-way delay of the messages behind a packet that was lost before the relay: further left is \
                   better, and a path that forwards packet by packet lets none wait; the dot and the figure are \
                   the median, the box holds the middle half, the line ends where 99 % are faster.",
-        axis: "one-way delay behind the hole, ms",
+        caption: "Messages behind the hole",
+        axis: "one-way delay, ms",
     };
     section(words, samples.collect())
 }
@@ -36,7 +37,8 @@ pub(super) fn startup(results: &Results) -> Result<Section, Fault> {
         reading: "Time from SUBSCRIBE to the first object of a subscriber that joins while media flow: further \
                   left is better; the dot and the figure are the median, the box holds the middle half, the \
                   line ends where 99 % are faster.",
-        axis: "from SUBSCRIBE to the first object, ms",
+        caption: "From SUBSCRIBE to the first object",
+        axis: "time, ms",
     };
     section(words, samples.collect())
 }
@@ -44,6 +46,7 @@ pub(super) fn startup(results: &Results) -> Result<Section, Fault> {
 struct Words {
     title: &'static str,
     reading: &'static str,
+    caption: &'static str,
     axis: &'static str,
 }
 
@@ -57,7 +60,7 @@ fn section(words: Words, mut samples: Vec<(&str, Vec<f64>)>) -> Result<Section, 
         "upper quartile",
         "p99",
     ];
-    let mut table = Table::new(words.axis, 1, &head);
+    let mut table = Table::new(&format!("{}: {}", words.caption, words.axis), 1, &head);
     let mut rows = Vec::new();
     for (path, samples) in samples {
         let Some(quantiles) = Quantiles::of(&samples) else {
@@ -77,23 +80,31 @@ fn section(words: Words, mut samples: Vec<(&str, Vec<f64>)>) -> Result<Section, 
             mark: Mark::Quantiles(quantiles, colour(path)),
         });
     }
-    let mut pictures = Vec::new();
-    if !rows.is_empty() {
-        let axis = axis_of_quantiles(&rows, words.axis);
-        let panel = rows::Panel {
-            title: String::new(),
-            axis,
-            rows,
-        };
-        pictures.push(Picture {
-            caption: String::new(),
-            svg: rows::draw(&[panel], 1, &Legend::new())?,
+    if rows.is_empty() {
+        return Ok(Section {
+            title: words.title,
+            reading: words.reading,
+            parts: Vec::new(),
         });
     }
+    let axis = axis_of_quantiles(&rows, words.axis);
+    let panel = rows::Panel {
+        title: String::new(),
+        axis,
+        rows,
+    };
+    let caption = words.caption.to_owned();
+    let picture = Some(Picture {
+        caption,
+        svg: rows::draw(&[panel], 1, &Legend::new())?,
+    });
+    let parts = vec![Part {
+        picture,
+        tables: vec![table],
+    }];
     Ok(Section {
         title: words.title,
         reading: words.reading,
-        pictures,
-        tables: vec![table],
+        parts,
     })
 }

@@ -3,7 +3,7 @@
 use super::axis::{Axis, short};
 use super::canvas::{Fault, Legend};
 use super::measured::{Load, Rounds, memory_per_subscriber, relays, saturation, spread};
-use super::page::{Picture, Section};
+use super::page::{Part, Picture, Section};
 use super::paths::colour;
 use super::table::Table;
 use super::{curves, subscriber_counts};
@@ -17,11 +17,11 @@ type Figure = fn(&SaturationRun) -> f64;
 pub(super) fn fan_out(results: &Results) -> Result<Section, Fault> {
     let mut section = Section {
         title: "Saturation",
-        reading: "Forwarded packets each second against subscribers, up to 0.1 % loss and where the source sends \
-                  all it can: higher is better; below, what a packet costs the relay then and which share is \
-                  lost: lower is better. Thin lines go from the worst to the best round.",
-        pictures: Vec::new(),
-        tables: vec![saturation_table(results)],
+        reading: "Above, higher is better: packets that are forwarded each second, the most with at most 0.1 % lost, \
+                  and while the source sends all it can (overload); below, lower is better: what a packet costs \
+                  the relay then, and which share is lost; thin upright lines go from one round's figure to \
+                  another's.",
+        parts: Vec::new(),
     };
     let figures: [(&str, &str, Load, Figure); 4] = [
         (
@@ -33,12 +33,9 @@ pub(super) fn fan_out(results: &Results) -> Result<Section, Fault> {
         ("At overload", "packets per second", Load::Overload, |run| {
             run.packets_per_second
         }),
-        (
-            "CPU at overload",
-            "µs per forwarded packet",
-            Load::Overload,
-            |run| run.per_packet_us,
-        ),
+        ("CPU at overload", PER_PACKET, Load::Overload, |run| {
+            run.per_packet_us
+        }),
         ("Loss at overload", "lost, %", Load::Overload, |run| {
             run.share_lost * 100.0
         }),
@@ -55,7 +52,12 @@ pub(super) fn fan_out(results: &Results) -> Result<Section, Fault> {
             )
         };
         let curves = relays(results).into_iter().map(curve).collect::<Vec<_>>();
-        curves::Panel::lines(title, subscribers_axis(results), label, &curves)
+        let panel = curves::Panel::lines(title, subscribers_axis(results), label, &curves);
+        if label == PER_PACKET {
+            panel.with_ratios()
+        } else {
+            panel
+        }
     };
     if !results.saturation.is_empty() {
         let panels = figures.into_iter().map(panel).collect::<Vec<_>>();
@@ -63,10 +65,12 @@ pub(super) fn fan_out(results: &Results) -> Result<Section, Fault> {
             results.saturation.iter().any(|run| run.path == path)
         });
         let caption = "1200-byte datagrams".to_owned();
-        section.pictures.push(Picture {
+        let picture = Some(Picture {
             caption,
             svg: curves::draw(&panels, 2, &legend)?,
         });
+        let tables = vec![saturation_table(results)];
+        section.parts.push(Part { picture, tables });
     }
     Ok(section)
 }
@@ -77,8 +81,7 @@ pub(super) fn growth(results: &Results) -> Result<Section, Fault> {
         title: "Memory of idle subscribers",
         reading: "Resident memory of the relay's process against subscribers that receive nothing: the slope is \
                   what one more of them takes.",
-        pictures: Vec::new(),
-        tables: vec![growth_table(results)],
+        parts: Vec::new(),
     };
     if results.growth.is_empty() {
         return Ok(section);
@@ -108,9 +111,13 @@ pub(super) fn growth(results: &Results) -> Result<Section, Fault> {
         results.growth.iter().any(|point| point.path == path)
     });
     let caption = "Resident memory of the relay's process".to_owned();
-    section.pictures.push(Picture {
+    let picture = Some(Picture {
         caption,
         svg: curves::draw(&[panel], 1, &legend)?,
+    });
+    section.parts.push(Part {
+        picture,
+        tables: vec![growth_table(results)],
     });
     Ok(section)
 }
@@ -138,14 +145,14 @@ fn saturation_table(results: &Results) -> Table {
     let head = [
         "path",
         "subscribers",
-        "packets/s before 0.1 % loss",
-        "Gbit/s",
-        "CPU, µs",
+        "packets/s before loss",
+        "Gbit/s before loss",
+        "relay before loss, µs",
         "packets/s at overload",
-        "lost",
-        "CPU, µs",
-        "receivers, µs",
-        "source, µs",
+        "lost at overload, %",
+        "relay at overload, µs",
+        "receivers at overload, µs",
+        "source at overload, µs",
     ];
     let title = "Saturation: forwarded packets, and processor time for each of them";
     let mut table = Table::new(title, 1, &head);
@@ -154,13 +161,11 @@ fn saturation_table(results: &Results) -> Table {
             let of = |load, figure: Figure| saturation(results, (path, subscribers), load, figure);
             let (before, over) = (Load::BeforeLoss, Load::Overload);
             let figures = [
-                text(&of(before, |run| run.packets_per_second), short),
+                text(&of(before, |run| run.packets_per_second), whole),
                 text(&of(before, |run| run.gbit_per_second), short),
                 text(&of(before, |run| run.per_packet_us), short),
-                text(&of(over, |run| run.packets_per_second), short),
-                text(&of(over, |run| run.share_lost), |share| {
-                    format!("{:.1} %", share * 100.0)
-                }),
+                text(&of(over, |run| run.packets_per_second), whole),
+                text(&of(over, |run| run.share_lost * 100.0), short),
                 text(&of(over, |run| run.per_packet_us), short),
                 text(&of(over, |run| run.receivers_us), short),
                 text(&of(over, |run| run.source_us), short),
@@ -201,5 +206,12 @@ fn growth_table(results: &Results) -> Table {
 fn text(rounds: &Rounds, figure: impl Fn(f64) -> String) -> String {
     spread(rounds).map_or(NOTHING.to_owned(), |spread| figure(spread.median))
 }
+
+fn whole(figure: f64) -> String {
+    format!("{figure:.0}")
+}
+
+/// Differs so much that only ratios can be read.
+const PER_PACKET: &str = "µs per forwarded packet";
 
 const NOTHING: &str = "–";

@@ -12,8 +12,15 @@ pub(super) struct Section {
     /// How to read its pictures.
     pub(super) reading: &'static str,
     /// Under each other.
-    pub(super) pictures: Vec<Picture>,
-    /// The same in figures.
+    pub(super) parts: Vec<Part>,
+}
+
+/// A picture and the same in figures.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// None if figures say enough.
+    pub(super) picture: Option<Picture>,
+    /// Below the picture.
     pub(super) tables: Vec<Table>,
 }
 
@@ -29,9 +36,23 @@ pub(super) struct Picture {
 impl Section {
     /// Whether there is nothing to show.
     pub(super) fn is_empty(&self) -> bool {
-        self.tables.iter().all(Table::is_empty)
+        self.tables().next().is_none()
     }
 
+    /// All tables that hold something.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
+        let tables = self.parts.iter().flat_map(|part| &part.tables);
+        tables.filter(|table| !table.is_empty())
+    }
+
+    fn to_html(&self) -> String {
+        let parts = self.parts.iter().map(Part::to_html).collect::<String>();
+        let (title, reading) = (self.title, self.reading);
+        format!("<section>\n<h2>{title}</h2>\n<p>{reading}</p>\n{parts}</section>\n")
+    }
+}
+
+impl Part {
     fn to_html(&self) -> String {
         let picture = |picture: &Picture| {
             let (caption, svg) = (escape(&picture.caption), &picture.svg);
@@ -39,11 +60,9 @@ impl Section {
                 "<figure><figcaption>{caption}</figcaption>\n<div class=\"wide\">{svg}</div></figure>\n"
             )
         };
-        let pictures = self.pictures.iter().map(picture).collect::<String>();
+        let picture = self.picture.as_ref().map(picture).unwrap_or_default();
         let tables = self.tables.iter().filter(|table| !table.is_empty());
-        let tables = tables.map(Table::to_html).collect::<String>();
-        let (title, reading) = (self.title, self.reading);
-        format!("<section>\n<h2>{title}</h2>\n<p>{reading}</p>\n{pictures}{tables}</section>\n")
+        picture + &tables.map(Table::to_html).collect::<String>()
     }
 }
 
@@ -97,10 +116,9 @@ figcaption, caption { font-weight: 600; text-align: left; margin-bottom: .3rem; 
 .wide { overflow-x: auto; }
 svg { display: block; max-width: 100%; min-width: 700px; height: auto; }
 table { border-collapse: collapse; font-size: .85rem; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem .2rem 0; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; }
+th, td { padding: .2rem .7rem .2rem 0; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; vertical-align: bottom; }
+th { white-space: normal; color: var(--soft); font-weight: 600; }
 .word { text-align: left; }
-td.word:first-child { white-space: normal; min-width: 7rem; }
 .reached { color: var(--good); font-weight: 600; }
 .not-reached { color: var(--bad); font-weight: 600; }
 .not-measured { color: var(--soft); }

@@ -82,6 +82,9 @@ pub(super) fn axis_of_quantiles<'a>(rows: impl IntoIterator<Item = &'a Row>, lab
 }
 
 fn draw_panel(panel: &Panel, area: &Area<'_>, room: u32) -> Result<(), Fault> {
+    if panel.rows.is_empty() {
+        return Ok(());
+    }
     let names = panel.rows.iter().map(|row| row.name.clone());
     let y = Axis::rows(names.collect());
     let mut chart = axes(area, &panel.title, &panel.axis, &y, room)?;

@@ -1,5 +1,7 @@
 //! Tables, for the page and for the terminal. No RFC.
 
+use serde_json::{Value, json};
+
 use super::page::escape;
 
 /// Rows of text under a head.
@@ -33,6 +35,20 @@ impl Table {
     /// Whether there is nothing to show.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// For programs: each row as an object, figures as numbers.
+    pub(super) fn to_json(&self) -> Value {
+        let cell = |text: &String| match text.parse::<f64>() {
+            Ok(figure) => Value::from(figure),
+            Err(_) => Value::from(text.as_str()),
+        };
+        let row = |row: &Vec<String>| {
+            let cells = self.head.iter().cloned().zip(row.iter().map(cell));
+            Value::Object(cells.collect())
+        };
+        let rows = self.rows.iter().map(row).collect::<Vec<_>>();
+        json!({ "title": self.title, "rows": rows })
     }
 
     /// For the terminal.
@@ -110,6 +126,14 @@ mod tests {
             table.to_text(),
             "Title\npath        µs\nkernel       7\nuserspace  123\n"
         );
+    }
+
+    #[test]
+    fn programs_get_figures_as_numbers() {
+        let mut table = Table::new("Title", 1, &["path", "µs", "lost"]);
+        table.push(["kernel", "7.5", "–"].map(str::to_owned).into());
+        let row = json!({ "path": "kernel", "µs": 7.5, "lost": "–" });
+        assert_eq!(table.to_json(), json!({ "title": "Title", "rows": [row] }));
     }
 
     #[test]

@@ -72,11 +72,24 @@ fn the_terminal_gets_the_same_tables() {
     for table in sections(&made_up())
         .unwrap()
         .iter()
-        .flat_map(|section| &section.tables)
+        .flat_map(Section::tables)
     {
         assert!(text.contains(&table.title), "{}", table.title);
     }
+    let json = table(&made_up());
+    let tables = json["tables"].as_array().unwrap();
+    assert_eq!(tables.len(), tables_of(&made_up()));
+    let saturation = tables
+        .iter()
+        .find(|table| table["title"].to_string().contains("Saturation"));
+    let row = &saturation.unwrap()["rows"][0];
+    assert!(row["packets/s before loss"].is_f64() && row["path"] == "kernel");
     assert!(text.contains(" reached\n") && text.contains("not reached\n"));
+}
+
+fn tables_of(results: &Results) -> usize {
+    let page = page::page(results, &aims::table(results), &sections(results).unwrap());
+    page.matches("<table>").count()
 }
 
 fn scratch(name: &str) -> PathBuf {
