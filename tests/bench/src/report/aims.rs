@@ -143,9 +143,7 @@ fn processor(results: &Results) -> Vec<Aim> {
                 )
             };
             aims.push(Aim {
-                what: format!(
-                    "CPU per forwarded packet, {subscribers} subscribers, {mode}: {path} / {peer}"
-                ),
+                what: format!("CPU per packet, {subscribers} subscribers, {mode}: {path} / {peer}"),
                 limit: Limit::AtMost(limit),
                 measured: Spread::of_ratios(&of(path), &of(peer)),
             });
@@ -169,7 +167,7 @@ fn calls(results: &Results) -> Vec<Aim> {
         };
         Aim {
             what: format!(
-                "system calls per forwarded packet, 100 subscribers, {mode}: {KERNEL} / {USERSPACE}"
+                "system calls per packet, 100 subscribers, {mode}: {KERNEL} / {USERSPACE}"
             ),
             limit: Limit::AtMost(1.0 / 20.0),
             measured: Spread::of_ratios(&of(KERNEL), &of(USERSPACE)),
@@ -294,7 +292,7 @@ mod tests {
         let of = |path| {
             row(
                 &results,
-                &format!("CPU per forwarded packet, 100 subscribers, datagram: {path} / quinn"),
+                &format!("CPU per packet, 100 subscribers, datagram: {path} / quinn"),
             )
         };
         assert!(

@@ -38,7 +38,11 @@ impl Axis {
 
     /// Equal distances are equal ratios. What is not positive stands at the lower end.
     pub(super) fn logarithmic(low: f64, high: f64, label: &str) -> Self {
-        let low = if low > 0.0 { low } else { SMALLEST };
+        let low = if low > 0.0 && low.is_finite() {
+            low
+        } else {
+            SMALLEST
+        };
         let (low, high) = if high > low * 1.5 {
             (low, high)
         } else {

@@ -108,7 +108,7 @@ const STYLE: &str = "\
 @media (prefers-color-scheme: dark) {
 :root { --ink: #e6e8eb; --soft: #a3a9b1; --paper: #14171b; --line: #343a42; --good: #5fd58a; --bad: #ff8f88; }
 }
-body { color: var(--ink); background: var(--paper); font: 16px/1.5 sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
+body { color: var(--ink); background: var(--paper); font: 16px/1.5 sans-serif; max-width: 1120px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.7rem; margin: 0 0 .5rem; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .3rem; border-top: 1px solid var(--line); padding-top: 1.2rem; }
 figure { margin: 1.2rem 0; }

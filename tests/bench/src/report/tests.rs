@@ -67,6 +67,41 @@ fn a_run_of_one_path_and_one_message_is_drawn() {
 }
 
 #[test]
+fn figures_of_zero_are_drawn() {
+    let case = (1, "datagram", 0);
+    let paths = ["plain IP", "kernel", "quinn"];
+    let nothing = |path: &'static str| ((path, 0.0, 0.0, 0.0), path.to_owned());
+    let mut results = Results::default();
+    for (zero, path) in ["kernel", "a path without a colour"].map(nothing) {
+        results.cost.push(cost(zero, case, &mut Dice(1)));
+        let run = SaturationRun {
+            path: path.clone(),
+            subscribers: 1,
+            ..SaturationRun::default()
+        };
+        results.saturation.push(run);
+        results.growth.push(GrowthPoint {
+            path: path.clone(),
+            ..GrowthPoint::default()
+        });
+        results.startup.push(Startup {
+            path,
+            ms: vec![0.0],
+        });
+    }
+    results
+        .delay
+        .extend(paths.map(|path| delay_run(path, case, vec![(0, 0)])));
+    let text = page::page(
+        &results,
+        &aims::table(&results),
+        &sections(&results).unwrap(),
+    );
+    assert_eq!(text.matches("<section>").count(), 8);
+    assert!(!text.contains("NaN") && !text.contains("inf"));
+}
+
+#[test]
 fn the_terminal_gets_the_same_tables() {
     let text = summary(&made_up());
     for table in sections(&made_up())
