@@ -68,6 +68,11 @@ impl Subscriber {
             unprotected.number(self.largest),
             pn_offset + unprotected.pn_len(),
         );
+        if unprotected.key_phase() != self.phase {
+            // One of before the last update; it may be repeated.
+            (Some(number) > self.largest).then_some(())?;
+            self.update_keys()?;
+        }
         let end = packet.len().checked_sub(TAG_LEN)?;
         let payload = packet.get(payload..end)?;
         let found = look(|offset| self.peek.open(&self.remote, number, payload, offset));
@@ -81,6 +86,15 @@ impl Subscriber {
             self.due.get_or_insert(now + AT_LATEST);
         }
         Some(found)
+    }
+
+    /// RFC 9001 §6.2: the relay has updated its keys, so we do.
+    fn update_keys(&mut self) -> Option<()> {
+        self.remote = self.remote.next_generation();
+        self.local = self.local.next_generation();
+        self.peek = Peek::new(&self.remote)?;
+        self.phase = !self.phase;
+        Some(())
     }
 
     /// When it must acknowledge, in ns.
