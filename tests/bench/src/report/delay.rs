@@ -163,10 +163,9 @@ fn delay_table(results: &Results, mode: &str) -> Table {
         };
         let application = Quantiles::of(&delays(results, case, Receiver::Application));
         let later = application.map(|application| short(application.median - quantiles.median));
-        let lost = delay_runs(results, case).map(|run| run.lost).sum::<u64>();
         let mut row = vec![path.to_owned(), quantiles.count.to_string()];
         row.extend(figures(quantiles));
-        row.extend([later.unwrap_or_else(nothing), lost.to_string()]);
+        row.extend([later.unwrap_or_else(nothing), lost(results, case)]);
         table.push(row);
     }
     table
@@ -262,6 +261,7 @@ fn added_table(results: &Results, mode: &str) -> Table {
         "median",
         "upper quartile",
         "p99",
+        "lost by all",
     ];
     let mut table = Table::new(&format!("Relay-added delay, {mode}, µs"), 2, &head);
     for subscribers in subscriber_counts(results.delay.iter().map(|run| run.subscribers)) {
@@ -278,6 +278,7 @@ fn added_table(results: &Results, mode: &str) -> Table {
                 let quantiles = added_quantiles(results, case, receiver)?;
                 let mut row = vec![path.to_owned(), format!("{name} of {subscribers}")];
                 row.extend(figures(quantiles));
+                row.push(lost(results, case));
                 Some(row)
             };
             relays(results)
@@ -287,6 +288,12 @@ fn added_table(results: &Results, mode: &str) -> Table {
         }
     }
     table
+}
+
+/// Messages that did not come, over all subscribers and rounds.
+fn lost(results: &Results, case: Case<'_>) -> String {
+    let lost = delay_runs(results, case).map(|run| run.lost);
+    lost.sum::<u64>().to_string()
 }
 
 fn figures(quantiles: Quantiles) -> [String; 4] {
