@@ -1,6 +1,6 @@
 //! The aims: what one path is to reach beside another in the same rounds. No RFC.
 
-use super::axis::short;
+use super::axis::plain;
 use super::measured::{
     Case, Load, Receiver, Rounds, added, calls_per_packet, cost, memory_per_subscriber, modes,
     saturation,
@@ -248,7 +248,7 @@ fn ratio(figure: f64) -> String {
     match figure.abs() {
         size if size < 0.01 => format!("{figure:.5}"),
         size if size < 1.0 => format!("{figure:.3}"),
-        _ => short(figure),
+        _ => plain(figure),
     }
 }
 

@@ -153,14 +153,17 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// A figure with as many digits as tell something.
+/// A figure that takes little room, for pictures.
 pub(super) fn short(figure: f64) -> String {
-    let size = figure.abs();
-    let (figure, unit) = match size {
-        size if size >= 1e6 => (figure / 1e6, "M"),
-        size if size >= 1e4 => (figure / 1e3, "k"),
-        _ => (figure, ""),
-    };
+    match figure.abs() {
+        size if size >= 1e6 => plain(figure / 1e6) + "M",
+        size if size >= 1e4 => plain(figure / 1e3) + "k",
+        _ => plain(figure),
+    }
+}
+
+/// A figure with as many digits as tell something.
+pub(super) fn plain(figure: f64) -> String {
     let digits = match figure.abs() {
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,
@@ -172,8 +175,11 @@ pub(super) fn short(figure: f64) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.'),
         false => &text,
     };
-    let text = if text == "-0" { "0" } else { text };
-    format!("{text}{unit}")
+    if text == "-0" {
+        "0".to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// The next of 1, 2, 5, 10, 20, 50 …
@@ -203,6 +209,7 @@ mod tests {
             "0", "0", "0.016", "0.13", "5", "12.3", "512", "9999", "12.3k", "2.5M",
         ];
         assert_eq!(figures.map(short), texts);
+        assert_eq!(plain(123_456.7), "123457");
     }
 
     #[test]

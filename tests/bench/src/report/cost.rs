@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::axis::short;
+use super::axis::plain;
 use super::canvas::{Fault, Legend};
 use super::measured::{Case, calls_per_packet, cost, modes, spread};
 use super::page::{Part, Picture, Section};
@@ -159,13 +159,13 @@ fn processor_table(results: &Results, mode: &str) -> Table {
             ];
             let others = [of(|run| run.receivers_us), of(|run| run.source_us)];
             let mut row = vec![path.to_owned(), subscribers.to_string()];
-            row.extend(parts.into_iter().flatten().map(|part| short(part.median)));
-            row.extend([all.median, all.least, all.most].map(short));
+            row.extend(parts.into_iter().flatten().map(|part| plain(part.median)));
+            row.extend([all.median, all.least, all.most].map(plain));
             row.extend(
                 others
                     .into_iter()
                     .flatten()
-                    .map(|other| short(other.median)),
+                    .map(|other| plain(other.median)),
             );
             table.push(row);
         }

@@ -27,8 +27,7 @@ struct Curve {
 }
 
 impl Panel {
-    /// How often samples have which value. The axis ends where less than a hundredth of the samples of every
-    /// curve is beyond.
+    /// How often samples have which value. What is beyond the axis is in no bar.
     pub(super) fn histogram(title: &str, x: Axis, curves: &[(RGBColor, Vec<f64>)]) -> Self {
         let (begin, end) = x.ends();
         let width = (end - begin) / BINS as f64;
@@ -106,17 +105,16 @@ fn steps_of(shares: &[f64], begin: f64, width: f64) -> Vec<(f64, f64)> {
     points
 }
 
-/// From a little below the smallest sample to where less than a hundredth of the samples of every curve is
-/// beyond.
-pub(super) fn ends(curves: &[(RGBColor, Vec<f64>)]) -> (f64, f64) {
+/// So that no more than `share` of the samples of any curve is beyond either end.
+pub(super) fn ends(curves: &[(RGBColor, Vec<f64>)], share: f64) -> (f64, f64) {
     let at = |share: f64| {
         curves
             .iter()
             .filter_map(move |(_, samples)| quantile(samples, share))
     };
     (
-        at(0.002).fold(f64::INFINITY, f64::min),
-        at(0.99).fold(0.0, f64::max),
+        at(share).fold(f64::INFINITY, f64::min),
+        at(1.0 - share).fold(0.0, f64::max),
     )
 }
 

@@ -1,6 +1,6 @@
 //! How long a packet takes through each path. No RFC.
 
-use super::axis::{Axis, short};
+use super::axis::{Axis, plain};
 use super::canvas::{Fault, Legend};
 use super::measured::{Case, Receiver, added_quantiles, delay_runs, delays, modes, relays};
 use super::page::{Part, Picture, Section};
@@ -85,11 +85,11 @@ fn histograms(results: &Results, mode: &str, delays: &Curves<'_>) -> Result<Pict
         curves.collect::<Vec<_>>()
     };
     let (delays, differences) = (coloured(delays), coloured(&differences));
-    let (low, high) = curves::ends(&delays);
+    let (low, high) = curves::ends(&delays, 0.01);
     let x = Axis::logarithmic(low * 0.9, high * 1.1, "one-way delay, µs");
     let mut panels = vec![curves::Panel::histogram("Delay", x, &delays)];
     if !differences.is_empty() {
-        let (low, high) = curves::ends(&differences);
+        let (low, high) = curves::ends(&differences, 0.02);
         let x = Axis::linear(
             low.min(0.0) * 1.05,
             high * 1.05,
@@ -162,7 +162,7 @@ fn delay_table(results: &Results, mode: &str) -> Table {
             continue;
         };
         let application = Quantiles::of(&delays(results, case, Receiver::Application));
-        let later = application.map(|application| short(application.median - quantiles.median));
+        let later = application.map(|application| plain(application.median - quantiles.median));
         let mut row = vec![path.to_owned(), quantiles.count.to_string()];
         row.extend(figures(quantiles));
         row.extend([later.unwrap_or_else(nothing), lost(results, case)]);
@@ -261,7 +261,7 @@ fn added_table(results: &Results, mode: &str) -> Table {
         "median",
         "upper quartile",
         "p99",
-        "lost by all",
+        "lost, all subscribers",
     ];
     let mut table = Table::new(&format!("Relay-added delay, {mode}, µs"), 2, &head);
     for subscribers in subscriber_counts(results.delay.iter().map(|run| run.subscribers)) {
@@ -303,7 +303,7 @@ fn figures(quantiles: Quantiles) -> [String; 4] {
         quantiles.upper,
         quantiles.p99,
     ]
-    .map(short)
+    .map(plain)
 }
 
 fn nothing() -> String {

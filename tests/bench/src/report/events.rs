@@ -1,6 +1,6 @@
 //! What happens once in a while: a lost packet on the way to the relay, a subscriber that joins late. No RFC.
 
-use super::axis::short;
+use super::axis::plain;
 use super::canvas::{Fault, Legend};
 use super::page::{Part, Picture, Section};
 use super::paths::{self, colour};
@@ -73,7 +73,7 @@ fn section(words: Words, mut samples: Vec<(&str, Vec<f64>)>) -> Result<Section, 
             quantiles.p99,
         ];
         let mut row = vec![path.to_owned(), quantiles.count.to_string()];
-        row.extend(figures.map(short));
+        row.extend(figures.map(plain));
         table.push(row);
         rows.push(Row {
             name: path.to_owned(),

@@ -1,6 +1,6 @@
 //! How much goes through, and what idle subscribers take. No RFC.
 
-use super::axis::{Axis, short};
+use super::axis::{Axis, plain};
 use super::canvas::{Fault, Legend};
 use super::measured::{Load, Rounds, memory_per_subscriber, relays, saturation, spread};
 use super::page::{Part, Picture, Section};
@@ -161,14 +161,14 @@ fn saturation_table(results: &Results) -> Table {
             let of = |load, figure: Figure| saturation(results, (path, subscribers), load, figure);
             let (before, over) = (Load::BeforeLoss, Load::Overload);
             let figures = [
-                text(&of(before, |run| run.packets_per_second), whole),
-                text(&of(before, |run| run.gbit_per_second), short),
-                text(&of(before, |run| run.per_packet_us), short),
-                text(&of(over, |run| run.packets_per_second), whole),
-                text(&of(over, |run| run.share_lost * 100.0), short),
-                text(&of(over, |run| run.per_packet_us), short),
-                text(&of(over, |run| run.receivers_us), short),
-                text(&of(over, |run| run.source_us), short),
+                text(&of(before, |run| run.packets_per_second), plain),
+                text(&of(before, |run| run.gbit_per_second), plain),
+                text(&of(before, |run| run.per_packet_us), plain),
+                text(&of(over, |run| run.packets_per_second), plain),
+                text(&of(over, |run| run.share_lost * 100.0), plain),
+                text(&of(over, |run| run.per_packet_us), plain),
+                text(&of(over, |run| run.receivers_us), plain),
+                text(&of(over, |run| run.source_us), plain),
             ];
             if figures.iter().any(|figure| figure != NOTHING) {
                 let mut row = vec![path.to_owned(), subscribers.to_string()];
@@ -191,7 +191,7 @@ fn growth_table(results: &Results) -> Table {
     for path in relays(results) {
         let slope = memory_per_subscriber(results, path);
         for point in results.growth.iter().filter(|point| point.path == path) {
-            let slope = slope.map_or(NOTHING.to_owned(), short);
+            let slope = slope.map_or(NOTHING.to_owned(), plain);
             table.push(vec![
                 path.to_owned(),
                 point.idle.to_string(),
@@ -205,10 +205,6 @@ fn growth_table(results: &Results) -> Table {
 
 fn text(rounds: &Rounds, figure: impl Fn(f64) -> String) -> String {
     spread(rounds).map_or(NOTHING.to_owned(), |spread| figure(spread.median))
-}
-
-fn whole(figure: f64) -> String {
-    format!("{figure:.0}")
 }
 
 /// Differs so much that only ratios can be read.
