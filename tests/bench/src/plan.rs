@@ -73,7 +73,7 @@ impl Plan {
             modes: &[Mode::Datagram, Mode::Stream],
             stretch: 1.0,
             saturations: 2,
-            step: (1.0, 1.25),
+            step: (0.7, 1.3),
             idle: &[100, 1000, 2000],
             system_calls: Some(10.0),
             loss: Some(4.0),
@@ -87,9 +87,9 @@ impl Plan {
             rounds: 1,
             subscribers: &[1, 100],
             modes: &[Mode::Datagram],
-            stretch: 0.6,
+            stretch: 0.5,
             saturations: 1,
-            step: (0.4, 1.6),
+            step: (0.25, 2.0),
             idle: &[100],
             system_calls: None,
             loss: None,
@@ -134,8 +134,8 @@ impl Plan {
     /// About how long a job takes.
     fn seconds(&self, job: Job) -> f64 {
         let own = match job {
-            Job::Steady { .. } => self.modes.len() as f64 * (2.0 * self.stretch + 1.5),
-            Job::Saturation { .. } => 10.0 * (self.step.0 + 0.7),
+            Job::Steady { .. } => self.modes.len() as f64 * (2.0 * self.stretch + 1.0),
+            Job::Saturation { .. } => 4.0 / self.step.1.ln() * (self.step.0 + 0.7),
             Job::Growth(_) => 2.0 * self.idle.len() as f64,
             Job::SystemCalls(_) => self.system_calls.unwrap_or_default() + 2.0,
             Job::UpstreamLoss(_) => self.loss.unwrap_or_default() + 1.0,
@@ -253,7 +253,7 @@ impl Progress {
 }
 
 /// Until a relay and its subscribers are there.
-const COMING_UP: f64 = 2.5;
+const COMING_UP: f64 = 2.0;
 
 #[cfg(test)]
 mod tests {

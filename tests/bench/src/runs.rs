@@ -8,6 +8,7 @@ mod upstream_loss;
 
 use std::fs;
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -179,7 +180,11 @@ impl<'a> Session<'a> {
     /// The books of this session with this source, while interrupts are booked.
     fn books(&self, source: &Process) -> Books {
         let relay = self.relay.as_ref().map(|relay| relay.process.id());
-        Books::open(relay, self.sink.id(), source.id())
+        let books = Books::open(relay, self.sink.id(), source.id());
+        if !books.has_interrupts() {
+            UNBOOKED.call_once(|| eprintln!("bench: {WITHOUT_THREADS}"));
+        }
+        books
     }
 
     /// What the relay tells of itself.
@@ -195,6 +200,10 @@ impl Stretch {
     }
 }
 
+static UNBOOKED: Once = Once::new();
+/// What the figures are then, for people.
+const WITHOUT_THREADS: &str = "this kernel takes in packets without threads of their own: of the relay's interrupts \
+    only its BPF programs count, and receivers and source are booked with others' work";
 /// Subscribers where there are to be many.
 const MANY: usize = 100;
 /// For all subscribers to connect.

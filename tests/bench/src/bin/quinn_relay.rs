@@ -80,7 +80,6 @@ fn config(no_gso: bool) -> Result<ServerConfig, Failure> {
         .with_single_cert(vec![generated.cert.into()], key)?;
     tls.alpn_protocols = vec![PUBLISHER.to_vec(), SUBSCRIBER.to_vec()];
     let mut transport = TransportConfig::default();
-    transport.max_concurrent_uni_streams(VarInt::from_u32(10_000));
     transport.datagram_receive_buffer_size(Some(8 << 20));
     transport.keep_alive_interval(Some(Duration::from_secs(10)));
     transport.enable_segmentation_offload(!no_gso);
@@ -114,6 +113,8 @@ async fn serve(incoming: Incoming, subscribers: Arc<Subscribers>) -> Result<(), 
             subscribers.remove(&connection);
         }
         Some(PUBLISHER) => {
+            // Not for everybody: quinn keeps an entry for each that may come.
+            connection.set_max_concurrent_uni_streams(VarInt::from_u32(10_000));
             let datagrams = tokio::spawn(relay_datagrams(
                 connection.clone(),
                 Arc::clone(&subscribers),

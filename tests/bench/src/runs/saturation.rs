@@ -1,4 +1,6 @@
-//! How much goes through: more and more is offered, at last all that the source can. No RFC.
+//! How much goes through: more and more is offered, until much of it is lost. No RFC.
+//!
+//! A rate at which something was lost is tried again: other work of the machine may have been in the way.
 
 use super::{Session, Stretch};
 use crate::plan::Mode;
@@ -6,38 +8,41 @@ use crate::process::{Failure, Process};
 use crate::results::SaturationRun;
 use crate::usage::Usage;
 
-/// One round on one path: an entry for each rate, the last one at full speed. `step`: how long a rate is offered, and how
-/// much higher the next one is.
+/// One round on one path: an entry for each rate, the last one far beyond what goes through. `step`: how long a rate is
+/// offered, and how much higher the next one is.
 pub(super) fn run(
     session: &mut Session<'_>,
     step: (f64, f64),
     round: u64,
     found: &mut Vec<SaturationRun>,
 ) -> Result<(), Failure> {
-    let _booked = session.stage.network.book_interrupts()?;
+    let _booked = session.stage.network.book_interrupts();
     let (seconds, factor) = step;
     let mut rate = LEAST;
     while rate < MOST {
-        let offer = offer(session, &format!("{rate:.0}"), seconds, round)?;
-        let is_source_at_end = offer.offered_per_second < 0.95 * rate * session.subscribers as f64;
-        let is_over = offer.share_lost > LOSS || is_source_at_end;
-        found.push(offer);
+        let mut offered = offer(session, rate, seconds, round)?;
+        if offered.share_lost > LOSS {
+            found.push(offered);
+            offered = offer(session, rate, seconds, round)?;
+        }
+        let wanted = rate * session.subscribers as f64;
+        let is_over = offered.share_lost > OVERLOAD || offered.offered_per_second < 0.9 * wanted;
+        found.push(offered);
         if is_over {
             break;
         }
         rate *= factor;
     }
-    found.push(offer(session, "max", seconds, round)?);
     Ok(())
 }
 
 fn offer(
     session: &mut Session<'_>,
-    rate: &str,
+    rate: f64,
     seconds: f64,
     round: u64,
 ) -> Result<SaturationRun, Failure> {
-    let mut source = session.source(Mode::Datagram, rate)?;
+    let mut source = session.source(Mode::Datagram, &format!("{rate:.0}"))?;
     let (stretch, used) = measure(session, &mut source, seconds)?;
     let offered = stretch.sent * session.subscribers as u64;
     let packets = stretch.received.packets as f64 / stretch.seconds;
@@ -71,9 +76,11 @@ fn measure(
 }
 
 /// Messages a second, to begin with, and never more.
-const LEAST: f64 = 200.0;
+const LEAST: f64 = 300.0;
 const MOST: f64 = 20_000.0;
 /// Share of messages that may be lost.
 const LOSS: f64 = 0.001;
+/// Share that is lost when far more is offered than goes through.
+const OVERLOAD: f64 = 0.2;
 /// Bytes of a message.
 const MESSAGE: f64 = 1200.0;

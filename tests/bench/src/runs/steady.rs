@@ -27,7 +27,7 @@ pub(super) fn run(
         last: stretch.received.last,
         application: stretch.received.application,
     };
-    let _booked = session.stage.network.book_interrupts()?;
+    let _booked = session.stage.network.book_interrupts();
     // To get used to that.
     session.stretch(&mut source, super::WARMING_UP)?;
     let books = session.books(&source);
