@@ -2,7 +2,7 @@
 CACHE ?= $(or $(QUIC_RELAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quic-relay)
 RELAY = target/release/quic-relay
 
-.PHONY: demo test check build ebpf bench-kernel bench-delay bench-garbage complexity foreign interop-ratchet fuzz clean
+.PHONY: demo test check build ebpf bench bench-quick bench-kernel bench-delay bench-garbage complexity foreign interop-ratchet fuzz clean
 
 ## everything it needs, then the lab with the real clip: three subscribers, each bit for bit
 demo: build
@@ -16,6 +16,7 @@ test:
 	cargo test --locked --workspace
 	cargo test --locked --manifest-path fuzz/Cargo.toml
 	cargo test --locked --manifest-path fuzz/differential/Cargo.toml
+	cargo test --locked --manifest-path tests/bench/Cargo.toml
 	$(MAKE) foreign
 
 ## the release build of the program
@@ -28,6 +29,18 @@ build:
 ebpf:
 	@.ci/setup demo
 	@ebpf/build
+
+## our paths and a relay on quinn side by side: target/bench/report.html, in about ten minutes (root)
+bench: build
+	@.ci/setup bench
+	cargo build --release --locked --manifest-path tests/bench/Cargo.toml
+	@tests/bench/target/release/bench --relay $(RELAY) $(ARGS)
+
+## the same in a minute, with fewer paths: the table as JSON (root)
+bench-quick: build
+	@.ci/setup bench
+	cargo build --release --locked --manifest-path tests/bench/Cargo.toml
+	@tests/bench/target/release/bench --relay $(RELAY) --quick --json - $(ARGS)
 
 ## how long the kernel programs take for a copy, against the least that one costs (root; ARGS=--json)
 bench-kernel: ebpf

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{RcvBufForce, SndBufForce};
@@ -149,7 +150,7 @@ pub fn widen(socket: &UdpSocket) -> io::Result<()> {
 pub fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, Interrupted, WouldBlock};
     matches!(error.kind(), WouldBlock | Interrupted | ConnectionRefused)
-        || error.raw_os_error() == Some(libc::ENOBUFS)
+        || error.raw_os_error() == Some(Errno::ENOBUFS as i32)
 }
 
 /// The peer may send all it wants.
