@@ -53,11 +53,9 @@ impl Process {
         let (sender, events) = channel();
         thread::spawn(move || {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
-            for event in lines.filter_map(|line| serde_json::from_str(&line).ok()) {
-                if sender.send(event).is_err() {
-                    return;
-                }
-            }
+            let events = lines.filter_map(|line| serde_json::from_str(&line).ok());
+            // Until nobody listens any more.
+            let _ = events.map(|event| sender.send(event)).find(Result::is_err);
         });
         Ok(Self {
             name,

@@ -10,6 +10,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::network::threads;
+
 /// Which processes and threads do whose work.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
@@ -55,16 +57,12 @@ impl Books {
             receivers: vec![process(receivers)],
             source: vec![process(source)],
         };
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            let Some(device) = name.strip_prefix("napi/") else {
-                continue;
-            };
-            match device.rsplit_once('-').map_or(device, |(device, _)| device) {
-                "to-pub" | "to-sub" => books.interrupts.push(entry.path()),
-                "sub0" => books.receivers.push(entry.path()),
-                "pub0" => books.source.push(entry.path()),
-                _ => {}
+        for thread in threads() {
+            let path = Path::new("/proc").join(thread.id);
+            match thread.device {
+                "sub0" => books.receivers.push(path),
+                "pub0" => books.source.push(path),
+                _ => books.interrupts.push(path),
             }
         }
         books

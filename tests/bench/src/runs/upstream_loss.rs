@@ -17,26 +17,24 @@ pub(super) fn run(session: &mut Session<'_>, seconds: f64) -> Result<UpstreamLos
     })
 }
 
-/// Of messages in the order in which they arrived: the delays of the next ones behind each that came later than its
-/// successor.
+/// Of messages in the order in which they arrived: the delays of those that overtook one, the next after it among them. What
+/// is lost is repaired after a millisecond at the soonest, so it is overtaken.
 fn behind(arrived: &[Delay]) -> Vec<u64> {
     let mut found = Vec::new();
     for (place, &(sequence, _)) in arrived.iter().enumerate() {
         let earlier = &arrived[place.saturating_sub(LATE)..place];
-        if !earlier.iter().any(|&(other, _)| other == sequence + 1) {
-            continue;
+        if earlier.iter().any(|&(other, _)| other == sequence + 1) {
+            let next = sequence + 1..=sequence + NEXT;
+            let next = earlier.iter().filter(|(other, _)| next.contains(other));
+            found.extend(next.map(|&(_, delay)| delay));
         }
-        let next = earlier
-            .iter()
-            .filter(|(other, _)| (sequence + 1..=sequence + NEXT).contains(other));
-        found.extend(next.map(|&(_, delay)| delay));
     }
     found
 }
 
 /// A repair is looked for behind so many messages.
 const LATE: usize = 200;
-/// So many messages are behind a hole.
+/// So many messages are behind a hole, at most.
 const NEXT: u64 = 3;
 
 #[cfg(test)]
