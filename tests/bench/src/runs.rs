@@ -65,12 +65,16 @@ impl Stage {
             Job::SystemCalls(path) => {
                 let mut session = Session::open(self, path, MANY)?;
                 let seconds = plan.system_calls.unwrap_or_default();
-                results.system_calls.push(system_calls::run(&mut session, seconds)?);
+                results
+                    .system_calls
+                    .push(system_calls::run(&mut session, seconds)?);
             }
             Job::UpstreamLoss(path) => {
                 let mut session = Session::open(self, path, 1)?;
                 let seconds = plan.loss.unwrap_or_default();
-                results.upstream_loss.push(upstream_loss::run(&mut session, seconds)?);
+                results
+                    .upstream_loss
+                    .push(upstream_loss::run(&mut session, seconds)?);
             }
         }
         Ok(())

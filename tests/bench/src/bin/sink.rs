@@ -161,9 +161,10 @@ impl Sink {
             let now = monotonic();
             if subscribers.is_empty() {
                 tally.packet();
-                if let Some(message) = Message::decode(datagram) {
-                    tally.message(0, message, at, now);
-                }
+                let message = Message::decode(datagram);
+                message
+                    .into_iter()
+                    .for_each(|message| tally.message(0, message, at, now));
                 continue;
             }
             let id = datagram
@@ -173,14 +174,11 @@ impl Sink {
                 continue;
             };
             let subscriber = &mut subscribers[place];
-            if let Some(found) = subscriber
-                .receive(datagram, now)
-                .filter(|found| found.is_media)
-            {
+            let found = subscriber.receive(datagram, now);
+            if let Some(found) = found.filter(|found| found.is_media) {
                 tally.packet();
-                for message in found.messages {
-                    tally.message(place, message, at, now);
-                }
+                let messages = found.messages.into_iter();
+                messages.for_each(|message| tally.message(place, message, at, now));
             }
             if subscriber.due() == Some(0) {
                 due.push(place);

@@ -108,23 +108,11 @@ impl Source {
     /// Sends for so long, and says what it sent.
     fn go(&mut self, duration: Duration) -> Result<(), Box<dyn Error>> {
         let (begin, first) = (monotonic(), self.sequence);
-        let (mut due, mut refused) = (begin, 0_u64);
-        while monotonic() - begin < nanos(duration) {
-            match self.options.rate.0 {
-                Some(step) => {
-                    if monotonic() < due {
-                        self.outlet.wait(&self.orders, due)?;
-                        continue;
-                    }
-                    due += nanos(step);
-                    refused += u64::from(!self.send()?);
-                }
-                None => {
-                    while self.outlet.has_room(self.options.mode) && self.send()? {}
-                    self.outlet.wait(&self.orders, monotonic() + 1_000_000)?;
-                }
-            }
-        }
+        let end = begin + nanos(duration);
+        let refused = match self.options.rate.0 {
+            Some(step) => self.pace(nanos(step), end)?,
+            None => self.fill(end)?,
+        };
         let seconds = (monotonic() - begin) as f64 / 1e9;
         let messages = self.sequence - first;
         println!(
@@ -132,6 +120,29 @@ impl Source {
             json!({ "event": "sent", "messages": messages, "refused": refused, "seconds": seconds })
         );
         Ok(())
+    }
+
+    /// A message each `step` ns; how many were not taken.
+    fn pace(&mut self, step: u64, end: u64) -> Result<u64, Box<dyn Error>> {
+        let (mut due, mut refused) = (monotonic(), 0);
+        while monotonic() < end {
+            if monotonic() < due {
+                self.outlet.wait(&self.orders, due)?;
+                continue;
+            }
+            due += step;
+            refused += u64::from(!self.send()?);
+        }
+        Ok(refused)
+    }
+
+    /// As many messages as are taken.
+    fn fill(&mut self, end: u64) -> Result<u64, Box<dyn Error>> {
+        while monotonic() < end {
+            while monotonic() < end && self.outlet.has_room(self.options.mode) && self.send()? {}
+            self.outlet.wait(&self.orders, monotonic() + 1_000_000)?;
+        }
+        Ok(0)
     }
 
     /// One message; whether it was taken.
