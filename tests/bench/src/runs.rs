@@ -52,9 +52,12 @@ impl Stage {
             } => {
                 let mut session = Session::open(self, path, subscribers)?;
                 for &mode in plan.modes {
-                    let found = steady::run(&mut session, mode, plan.stretch, round)?;
-                    results.delay.push(found.0);
-                    results.cost.push(found.1);
+                    let found = steady::delay(&mut session, mode, plan.stretch, round)?;
+                    results.delay.push(found);
+                }
+                for &mode in plan.modes {
+                    let found = steady::cost(&mut session, mode, plan.stretch, round)?;
+                    results.cost.push(found);
                 }
             }
             Job::Saturation { round, path } => {

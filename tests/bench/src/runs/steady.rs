@@ -1,6 +1,6 @@
 //! Delay, and what a forwarded packet costs, at a message each millisecond. No RFC.
 //!
-//! One after the other, since booking the interrupts delays messages.
+//! Delays come first, since booking the interrupts delays messages.
 
 use super::Session;
 use crate::interruption::pause;
@@ -8,16 +8,16 @@ use crate::plan::Mode;
 use crate::process::Failure;
 use crate::results::{CostRun, DelayRun};
 
-/// One round on one path.
-pub(super) fn run(
+/// One round on one path: how late messages are.
+pub(super) fn delay(
     session: &mut Session<'_>,
     mode: Mode,
     seconds: f64,
     round: u64,
-) -> Result<(DelayRun, CostRun), Failure> {
+) -> Result<DelayRun, Failure> {
     let mut source = session.source(mode, RATE)?;
     let stretch = session.stretch(&mut source, seconds)?;
-    let delay = DelayRun {
+    Ok(DelayRun {
         path: session.path.name().into(),
         subscribers: session.subscribers as u64,
         mode: mode.name().into(),
@@ -26,7 +26,17 @@ pub(super) fn run(
         first: stretch.received.first,
         last: stretch.received.last,
         application: stretch.received.application,
-    };
+    })
+}
+
+/// The same: what they cost.
+pub(super) fn cost(
+    session: &mut Session<'_>,
+    mode: Mode,
+    seconds: f64,
+    round: u64,
+) -> Result<CostRun, Failure> {
+    let mut source = session.source(mode, RATE)?;
     let _booked = session.stage.network.book_interrupts();
     // To get used to that.
     session.stretch(&mut source, super::WARMING_UP)?;
@@ -40,10 +50,10 @@ pub(super) fn run(
     let told = session.told();
     (after.bpf, after.system_calls) = (told.bpf, told.system_calls);
     let used = after.per_packet(before, stretch.received.packets);
-    let cost = CostRun {
-        path: delay.path.clone(),
-        subscribers: delay.subscribers,
-        mode: delay.mode.clone(),
+    Ok(CostRun {
+        path: session.path.name().into(),
+        subscribers: session.subscribers as u64,
+        mode: mode.name().into(),
         round,
         forwarded: stretch.received.packets,
         process_us: used.process,
@@ -53,8 +63,7 @@ pub(super) fn run(
         system_calls: used.system_calls,
         receivers_us: used.receivers,
         source_us: used.source,
-    };
-    Ok((delay, cost))
+    })
 }
 
 /// Messages a second.
