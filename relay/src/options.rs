@@ -27,7 +27,7 @@ use crate::url::RelayUrl;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct ServeOptions {
-    /// Address and port to listen on [default: [::]:4443].
+    /// Address and port to listen on [default: port 4443 of every address].
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub bind: Option<SocketAddr>,
     /// Certificate chain, PEM.
