@@ -259,6 +259,13 @@ mod tests {
         assert_eq!(validation.state(), EcnState::Unknown);
     }
 
+    #[test]
+    fn counts_beside_nothing_new_prove_nothing() {
+        let (mut validation, mut space) = marked(10);
+        assert!(!validation.on_ack(&mut space, 0, counts(1, 0, 0)));
+        assert_eq!(validation.state(), EcnState::Unknown);
+    }
+
     /// RFC 9000 §13.4.2.
     #[test]
     fn losing_every_marked_packet_fails_validation() {

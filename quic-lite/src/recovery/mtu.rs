@@ -259,6 +259,28 @@ mod tests {
         assert_eq!(mtu.current(), 1472);
     }
 
+    /// RFC 8899 §5.1.2: each size that is lost is tried three times.
+    #[test]
+    fn sizes_between_the_proven_and_the_refuted_are_halved() {
+        let mut mtu = started(1472);
+        let probes = [
+            1472, 1472, 1472, 1336, 1336, 1336, 1268, 1302, 1302, 1302, 1285, 1293,
+        ];
+        assert_eq!(search(&mut mtu, 1300), probes);
+        assert_eq!(mtu.current(), 1293);
+    }
+
+    #[test]
+    fn only_the_probe_under_way_proves_its_size() {
+        let mut mtu = started(1472);
+        mtu.on_probe_sent();
+        assert!(!mtu.on_acked(Time::ZERO, 1400, true));
+        assert!(!mtu.on_acked(Time::ZERO, 1472, false));
+        mtu.on_probe_lost(Time::ZERO, 1400);
+        assert_eq!((mtu.current(), mtu.probe(Time::ZERO)), (1200, None));
+        assert!(mtu.on_acked(Time::ZERO, 1472, true));
+    }
+
     #[test]
     fn a_narrow_path_is_found_by_binary_search() {
         for path in 1200..=1472 {
@@ -326,6 +348,34 @@ mod tests {
         for step in 0..10 {
             mtu.on_lost(Time::ZERO, 1472);
             assert!(!mtu.on_loss_event(Time::from_micros(100 + step), false));
+        }
+    }
+
+    /// RFC 9000 §14: every path carries 1200 bytes, so one that does not is congested.
+    #[test]
+    fn datagrams_of_the_base_size_are_small() {
+        let mut mtu = started(1472);
+        search(&mut mtu, 1472);
+        for round in 0..20 {
+            let now = Time::from_micros(round);
+            mtu.on_lost(now, 1472);
+            mtu.on_lost(now, 1200);
+            assert!(!mtu.on_loss_event(now, false));
+        }
+        for round in 20..23 {
+            mtu.on_acked(Time::from_micros(round), 1200, false);
+            assert_eq!(lose(&mut mtu, round, false), round == 22);
+        }
+    }
+
+    #[test]
+    fn a_large_datagram_that_arrives_ends_the_suspicion() {
+        let mut mtu = started(1472);
+        search(&mut mtu, 1472);
+        assert!(!lose(&mut mtu, 0, true));
+        mtu.on_acked(Time::from_micros(1), 1472, false);
+        for (round, last) in [(1, false), (2, false), (3, false), (4, true)] {
+            assert_eq!(lose(&mut mtu, round, false), last, "{round}");
         }
     }
 

@@ -60,3 +60,34 @@ fn emptied<T>(mut vec: Vec<T>) -> Vec<T> {
     vec.clear();
     vec
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clearing_keeps_nothing_but_the_memory() {
+        let mut outcome = Outcome {
+            acked: vec![SentFrame::MaxData],
+            lost: vec![SentFrame::MaxData],
+            lost_numbers: vec![PacketNumber::ZERO],
+            removed: Vec::with_capacity(1),
+            arrived: Vec::with_capacity(1),
+            acked_packets: 1,
+            congestion_event: true,
+            ..Outcome::default()
+        };
+        outcome.clear();
+        assert_eq!((outcome.acked_packets, outcome.congestion_event), (0, false));
+        assert!(outcome.acked.is_empty() && outcome.lost.is_empty());
+        assert!(outcome.lost_numbers.is_empty());
+        let kept = [
+            outcome.acked.capacity(),
+            outcome.lost.capacity(),
+            outcome.lost_numbers.capacity(),
+            outcome.removed.capacity(),
+            outcome.arrived.capacity(),
+        ];
+        assert!(kept.iter().all(|&capacity| capacity > 0), "{kept:?}");
+    }
+}

@@ -175,6 +175,21 @@ mod tests {
         );
     }
 
+    /// On a path of 1 ms half the window makes a batch: 720000 bytes at 1.25 windows per RTT.
+    #[test]
+    fn a_wake_up_is_worth_half_a_burst_at_most() {
+        let (_, at) = burst(&mut Pacer::default(), Time::ZERO, &pace(1_440_000, 1));
+        assert_eq!(at, Time::from_micros(400));
+    }
+
+    #[test]
+    fn what_has_flowed_in_is_not_waited_for_again() {
+        let (mut pacer, pace) = (Pacer::default(), pace(12_000, 100));
+        burst(&mut pacer, Time::ZERO, &pace);
+        let at = pacer.send_at(Time::from_micros(4_000), 1200, &pace);
+        assert_eq!(at, Some(Time::from_micros(8_000)));
+    }
+
     #[test]
     fn idleness_refills_one_burst_and_no_more() {
         let (mut pacer, pace) = (Pacer::default(), pace(12_000, 100));

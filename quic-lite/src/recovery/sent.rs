@@ -195,15 +195,9 @@ impl SentPackets {
         }
         if self.entries.is_empty() {
             // Nothing in flight is the idle case: what a burst needed is given back.
-            self.frames_base += self.frames.len() as u64;
-            self.frames.clear();
             self.spare = VecDeque::new();
-            if self.entries.capacity() > IDLE_CAPACITY {
-                self.entries.shrink_to(IDLE_CAPACITY);
-            }
-            if self.frames.capacity() > IDLE_CAPACITY {
-                self.frames.shrink_to(IDLE_CAPACITY);
-            }
+            self.entries.shrink_to(IDLE_CAPACITY);
+            self.frames.shrink_to(IDLE_CAPACITY);
         }
     }
 }
@@ -367,6 +361,16 @@ mod tests {
         );
         sent.insert(packet(2000), &[SentFrame::NewConnectionId(2000)]);
         assert_eq!(remove(&mut sent, 0..=3000).0, [2000]);
+    }
+
+    #[test]
+    fn holes_are_tolerated_up_to_a_bound() {
+        let mut sent = sent(0..43);
+        remove(&mut sent, 1..=34);
+        assert_eq!(sent.entries.len(), 43, "32 and a quarter of 9");
+        remove(&mut sent, 35..=35);
+        assert_eq!(sent.entries.len(), 8);
+        assert_eq!(remove(&mut sent, 0..=99).0, [0, 36, 37, 38, 39, 40, 41, 42]);
     }
 
     #[test]

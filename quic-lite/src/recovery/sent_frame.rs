@@ -67,3 +67,23 @@ impl SentFrame {
         matches!(self, Self::Stream { id, .. } if id.dir() == Dir::Uni)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::stream_id::Side;
+
+    #[test]
+    fn only_stream_frames_of_unidirectional_streams_are_such() {
+        let stream = |dir| SentFrame::Stream {
+            id: StreamId::new(Side::Server, dir, 0),
+            offset: 0,
+            len: 1,
+            fin: false,
+        };
+        assert!(stream(Dir::Uni).is_uni_stream());
+        assert!(!stream(Dir::Bi).is_uni_stream());
+        let reset = SentFrame::ResetStream(StreamId::new(Side::Server, Dir::Uni, 0));
+        assert!(!reset.is_uni_stream());
+    }
+}

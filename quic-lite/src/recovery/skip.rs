@@ -111,6 +111,15 @@ mod tests {
     }
 
     #[test]
+    fn a_number_skipped_before_leaves_the_choice_as_it_is() {
+        let mut policy = SkipPolicy::default();
+        let at = policy.at(PacketNumber::ZERO, 0, 10);
+        assert_eq!(at, PacketNumber::new(128));
+        policy.on_skipped(PacketNumber::new(127));
+        assert_eq!(policy.at(PacketNumber::new(127), 9, 10), at);
+    }
+
+    #[test]
     fn the_newest_numbers_are_remembered() {
         let mut skipped = Skipped::default();
         (0..20).for_each(|n| skipped.insert(PacketNumber::new(10 * n)));

@@ -205,6 +205,7 @@ fn unanswered_ack_packets_do_not_pile_up() {
     sender.ack(&[0..=10_001]);
     assert!(sender.acked().contains(&1));
     assert!(sender.recovery.spaces[2].sent.is_empty());
+    assert_eq!(sender.recovery.unacked_acks(), 0);
 }
 
 /// Padded Initials are in flight, though nobody need acknowledge them.

@@ -238,6 +238,42 @@ fn persistent_congestion_needs_silence_in_between() {
     assert!(!sender.out.persistent_congestion);
 }
 
+/// Sends a packet at each of these times, in milliseconds, and three more; acknowledges the last, after
+/// 100 ms, and those that were sent at `arrived`. Then the probe timeout is 250 ms, and 25 ms of the peer's
+/// delay make the duration of persistent congestion 825 ms. The first sample was taken at 100 ms.
+fn is_persistent(times: &[u64], arrived: &[u64]) -> bool {
+    let mut sender = Sender::confirmed();
+    let mut acked = Vec::new();
+    for &time in times {
+        sender.now = time;
+        let number = sender.send(SpaceId::Data);
+        acked.extend(arrived.contains(&time).then_some(number..=number));
+    }
+    sender.send_many(3);
+    let last = sender.next[2] - 1;
+    sender.now += 100;
+    acked.insert(0, last..=last);
+    sender.ack(&acked);
+    assert_eq!(sender.recovery.rtt().pto(), ms(250));
+    sender.out.persistent_congestion
+}
+
+/// RFC 9002 §7.6.1, §7.6.2.
+#[test]
+fn persistent_congestion_lasts_longer_than_its_duration() {
+    assert!(!is_persistent(&[200, 1_025], &[]));
+    assert!(is_persistent(&[200, 1_026], &[]));
+    assert!(!is_persistent(&[200, 1_025, 1_050, 1_100], &[1_050]));
+    assert!(is_persistent(&[200, 1_026, 1_050, 1_100], &[1_050]));
+}
+
+/// RFC 9002 §7.6.2: a sample must have existed when the first of the packets left.
+#[test]
+fn a_packet_sent_when_the_first_sample_was_taken_proves_nothing() {
+    assert!(!is_persistent(&[100, 2_000], &[]));
+    assert!(is_persistent(&[101, 2_000], &[]));
+}
+
 /// RFC 9002 §7.6.2.
 #[test]
 fn persistent_congestion_needs_a_prior_rtt_sample() {

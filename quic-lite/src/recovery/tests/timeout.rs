@@ -76,6 +76,19 @@ fn the_earliest_space_is_probed_first_and_the_other_goes_along() {
     );
 }
 
+/// RFC 9002 A.8: a space with nothing in flight sets no timer.
+#[test]
+fn an_empty_space_does_not_hasten_the_timer() {
+    let mut sender = Sender::new(Side::Server);
+    sender.send(SpaceId::Initial);
+    sender.ack_in(SpaceId::Initial, &[0..=0], None).unwrap();
+    sender.now = 10;
+    sender.send(SpaceId::Handshake);
+    assert_eq!(sender.timer(), Some(11));
+    assert_eq!(sender.timeout(), TimeoutAction::Probe(SpaceId::Handshake));
+    assert!(!sender.recovery.probe_pending(SpaceId::Initial));
+}
+
 /// RFC 9002 §6.2.4.
 #[test]
 fn two_probes_repeat_what_the_oldest_packets_carried() {
