@@ -120,6 +120,17 @@ mod tests {
         assert_eq!(reno.window(), 8_400);
     }
 
+    /// RFC 3465 §2.1: what is acknowledged beyond a window counts for the next.
+    #[test]
+    fn no_acknowledged_byte_is_forgotten() {
+        let mut reno = NewReno::new(1200);
+        reno.on_congestion_event();
+        for (bytes, window) in [(5_000, 6_000), (5_000, 7_200), (3_199, 7_200), (1, 8_400)] {
+            ack(&mut reno, bytes);
+            assert_eq!(reno.window(), window);
+        }
+    }
+
     /// RFC 9002 §7.2: two datagrams at the least.
     #[test]
     fn the_window_never_falls_below_two_datagrams() {

@@ -78,7 +78,10 @@ mod tests {
             ..Outcome::default()
         };
         outcome.clear();
-        assert_eq!((outcome.acked_packets, outcome.congestion_event), (0, false));
+        assert_eq!(
+            (outcome.acked_packets, outcome.congestion_event),
+            (0, false)
+        );
         assert!(outcome.acked.is_empty() && outcome.lost.is_empty());
         assert!(outcome.lost_numbers.is_empty());
         let kept = [
