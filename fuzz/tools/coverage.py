@@ -15,6 +15,9 @@ from libfuzzer import committed, host
 # Only this project's sources, without the properties and tests themselves.
 IGNORED = r"(/registry/|/rustc/|/\.rustup/|/fuzz/|/tests?/|tests\.rs$)"
 
+# A file, after regions and functions its lines and those of them that were missed.
+ROW = re.compile(r"^(\S+\.rs)(?:\s+\d+\s+\d+\s+\S+){2}\s+(\d+)\s+(\d+)", re.M)
+
 
 def report(crate, state, targets):
     profdata, cov = tools()
@@ -39,9 +42,21 @@ def report(crate, state, targets):
                    check=True)
     text = subprocess.run([cov, "report", *common], check=True, capture_output=True, text=True).stdout
     (folder / "report.txt").write_text(text)
-    print(text.splitlines()[-1])
+    for module, (lines, missed) in modules(text).items():
+        print(f"{module:<32} {lines:>6} lines {100 * (lines - missed) / lines:>6.1f} % reached")
     print(f"{html / 'index.html'}\n{folder / 'report.txt'}")
     return 0
+
+
+def modules(text):
+    """(lines, missed lines) of each module of each crate, out of llvm-cov's table of files."""
+    sums = {}
+    for name, lines, missed in ROW.findall(text):
+        crate, _, inside = name.removesuffix(".rs").partition("/src/")
+        key = f"{crate}/src/{inside.split('/')[0]}"
+        before = sums.get(key, (0, 0))
+        sums[key] = (before[0] + int(lines), before[1] + int(missed))
+    return {key: sum for key, sum in sums.items() if sum[0]}
 
 
 def build(crate):

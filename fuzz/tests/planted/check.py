@@ -19,6 +19,7 @@ FUZZ = HERE.parent.parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(FUZZ / "tools"))
 
+import coverage  # noqa: E402
 import libfuzzer  # noqa: E402
 import triage  # noqa: E402
 
@@ -141,6 +142,17 @@ class Parsing(unittest.TestCase):
         hung = triage.fault("ALARM\n==9== ERROR: libFuzzer: timeout after 25 seconds\nSUMMARY: libFuzzer: timeout\n")
         self.assertEqual(hung.place, "libFuzzer: timeout")
         self.assertIsNone(triage.fault("nothing\n"))
+
+    def test_lines_are_summed_up_by_module(self):
+        table = (
+            "Filename  Regions  Missed Regions  Cover  Functions  Missed Functions  Executed  Lines  Missed Lines  Cover\n"
+            "---\n"
+            "a/src/wire.rs         7  1  85.71%  2  0  100.00%  14  0  100.00%  0  0  -\n"
+            "a/src/wire/varint.rs  7  1  85.71%  2  0  100.00%  20  5   75.00%  0  0  -\n"
+            "a/src/lib.rs          7  1  85.71%  2  0  100.00%   9  9    0.00%  0  0  -\n"
+            "TOTAL                21  3  85.71%  6  0  100.00%  43 14   67.44%  0  0  -\n"
+        )
+        self.assertEqual(coverage.modules(table), {"a/src/wire": (34, 5), "a/src/lib": (9, 9)})
 
     def test_minimising_keeps_what_is_needed_and_no_more(self):
         needed = lambda data: b"ab" in data and data.endswith(b"z")
