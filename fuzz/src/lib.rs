@@ -32,6 +32,7 @@ mod reassembly;
 mod recovery;
 #[path = "../../ebpf/loader/tests/support/reference.rs"]
 mod reference;
+mod relay;
 mod script;
 pub mod seeds;
 mod session;
@@ -56,6 +57,7 @@ use protect::{packet_number, packet_protection};
 use ranges::{range_set, received_numbers};
 use reassembly::reassembly;
 use recovery::recovery;
+use relay::relay;
 use script::{posths_client, posths_server};
 use text::{ivf, relay_url};
 use token::token;
@@ -156,6 +158,7 @@ pub const TARGETS: &[Target] = &[
     target("moqt_datagram", moqt_datagram, 2500, PLAIN),
     target("moqt_fetch", moqt_fetch, 2500, PLAIN),
     target("moqt_order", moqt_order, 2500, Ceiling(32 << 10, 128)),
+    target("relay", relay, 200, Ceiling(1 << 20, 256)),
     target("access_token", access_token, 100, Ceiling(64 << 10, 64)),
     target("config", config, 200, Ceiling(128 << 10, 256)),
     target("relay_url", relay_url, 2500, Ceiling(4 << 10, 32)),

@@ -4,6 +4,7 @@ mod handshake;
 mod kernel;
 mod models;
 mod moqt;
+mod relay;
 mod scripts;
 mod text;
 mod wire;
@@ -39,6 +40,7 @@ pub fn seeds() -> Vec<Seed> {
         moqt::seeds(),
         kernel::seeds(),
         text::seeds(),
+        relay::seeds(),
     ];
     tables.into_iter().flatten().collect()
 }

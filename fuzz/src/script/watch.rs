@@ -1,6 +1,6 @@
 //! What the peer sees of a connection, and what must be true of it (RFC 9000 §4, §8.1, §12.3, §13.1).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use integration::opened::{Opened, open};
@@ -23,6 +23,8 @@ pub struct Watch {
     /// The connection ID to send to now.
     pub cid: ConnectionId,
     cids: VecDeque<ConnectionId>,
+    /// How long those are that the peer gave out.
+    cid_lens: BTreeSet<usize>,
     keys: Keys,
     phase: bool,
     /// Key updates that were seen.
@@ -54,6 +56,7 @@ impl Watch {
             side,
             cid: peer.remote_cid(),
             cids: VecDeque::new(),
+            cid_lens: BTreeSet::from([CID_LEN]),
             keys: peer.keys().expect("it has keys").remote.clone(),
             phase: false,
             updates: 0,
@@ -82,6 +85,9 @@ impl Watch {
                 Frame::MaxStreams(frame) => {
                     let limit = &mut self.max_streams[frame.dir as usize];
                     *limit = frame.maximum_streams.max(*limit);
+                }
+                Frame::NewConnectionId(frame) => {
+                    self.cid_lens.insert(frame.connection_id.len());
                 }
                 _ => {}
             }
@@ -112,13 +118,13 @@ impl Watch {
                 panic!("neither Retry nor Version Negotiation comes now")
             };
             if packet.packet_type == PacketType::OneRtt {
-                self.on_packet(to, &datagram[packet.range], packet.pn_offset);
+                self.on_packet(to, &datagram[packet.range]);
             }
         }
     }
 
-    fn on_packet(&mut self, to: SocketAddr, bytes: &[u8], pn_offset: usize) {
-        let Some(opened) = self.open(bytes, pn_offset) else {
+    fn on_packet(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let Some(opened) = self.open(bytes) else {
             // A stateless reset, for what came to a connection ID that is not in use.
             return assert!(bytes.len() < 100, "nobody can open what it sends");
         };
@@ -141,13 +147,18 @@ impl Watch {
         );
     }
 
-    fn open(&mut self, bytes: &[u8], pn_offset: usize) -> Option<Opened> {
-        if let Some(opened) = open(bytes, pn_offset, &self.keys, self.largest) {
+    fn open(&mut self, bytes: &[u8]) -> Option<Opened> {
+        let largest = self.largest;
+        let opened = |keys: &Keys| {
+            let mut lens = self.cid_lens.iter();
+            lens.find_map(|len| open(bytes, 1 + len, keys, largest))
+        };
+        if let Some(opened) = opened(&self.keys) {
             assert_eq!(opened.key_phase, self.phase, "a key phase without new keys");
             return Some(opened);
         }
         let next = self.keys.next_generation();
-        let opened = open(bytes, pn_offset, &next, self.largest)?;
+        let opened = opened(&next)?;
         assert_ne!(opened.key_phase, self.phase, "new keys without a key phase");
         self.phase = opened.key_phase;
         self.keys = next;

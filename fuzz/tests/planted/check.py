@@ -42,7 +42,7 @@ class Planted(unittest.TestCase):
         cls.state = Path(cls.folder.name) / "state"
         cls.first = campaign(cls.state, "run", "--seconds", "3", "--rounds", "1")
         cls.once = cls.table()
-        cls.second = campaign(cls.state, "run", "--seconds", "3", "--rounds", "1")
+        cls.second = campaign(cls.state, "run", "--seconds", "10", "--rounds", "1")
         cls.twice = cls.table()
         cls.findings = {
             facts["stack"][0].split("::")[-1]: (folder, facts)
