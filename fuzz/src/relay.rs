@@ -208,10 +208,11 @@ impl World {
                 self.leave(peer);
             }
             let peers: Vec<PeerId> = self.ends.streams.keys().copied().collect();
-            if !peers
-                .into_iter()
-                .fold(false, |moved, peer| self.exchange(peer) || moved)
-            {
+            let mut moved = false;
+            for peer in peers {
+                moved |= self.exchange(peer);
+            }
+            if !moved {
                 return;
             }
         }
