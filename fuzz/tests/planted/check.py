@@ -34,7 +34,8 @@ def campaign(state, *arguments):
 
 
 class Planted(unittest.TestCase):
-    """One campaign of two rounds over a target with two faults and one with none."""
+    """One campaign over a target with two faults and one with none. A run ends at its first finding, and which of the
+    two faults comes first is a matter of luck: further rounds, until both are found or ten are over."""
 
     @classmethod
     def setUpClass(cls):
@@ -42,7 +43,10 @@ class Planted(unittest.TestCase):
         cls.state = Path(cls.folder.name) / "state"
         cls.first = campaign(cls.state, "run", "--seconds", "3", "--rounds", "1")
         cls.once = cls.table()
-        cls.second = campaign(cls.state, "run", "--seconds", "10", "--rounds", "1")
+        cls.rounds = 1
+        while cls.rounds == 1 or (cls.rounds < 10 and len(list((cls.state / "findings").iterdir())) < 2):
+            campaign(cls.state, "run", "--seconds", "3", "--rounds", "1")
+            cls.rounds += 1
         cls.twice = cls.table()
         cls.findings = {
             facts["stack"][0].split("::")[-1]: (folder, facts)
@@ -77,7 +81,7 @@ class Planted(unittest.TestCase):
             self.assertGreater(once["executions"], 0)
             self.assertGreater(twice["executions"], once["executions"])
             self.assertGreater(twice["cpu_seconds"], once["cpu_seconds"])
-            self.assertEqual((once["runs"], twice["runs"]), (1, 2))
+            self.assertEqual((once["runs"], twice["runs"]), (1, self.rounds))
         self.assertEqual(self.twice["total"]["findings"], 2)
 
     def test_the_second_round_starts_from_the_corpus_of_the_first(self):
