@@ -14,6 +14,8 @@ pub mod quiche_end;
 pub mod quinn_end;
 pub mod ratchet;
 pub mod run;
+#[path = "../../harness/opened.rs"]
+pub mod opened;
 #[path = "../../harness/tap.rs"]
 pub mod tap;
 #[path = "../../harness/trace.rs"]
