@@ -80,7 +80,9 @@ class Planted(unittest.TestCase):
             once, twice = self.once[target], self.twice[target]
             self.assertGreater(once["executions"], 0)
             self.assertGreater(twice["executions"], once["executions"])
-            self.assertGreater(twice["cpu_seconds"], once["cpu_seconds"])
+            # A fault that is found at once costs less than is shown.
+            least = once["cpu_seconds"] + (1 if target == "sound" else 0)
+            self.assertGreaterEqual(twice["cpu_seconds"], least)
             self.assertEqual((once["runs"], twice["runs"]), (1, self.rounds))
         self.assertEqual(self.twice["total"]["findings"], 2)
 
