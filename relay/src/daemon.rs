@@ -275,6 +275,7 @@ fn listen(
     let sockets = SocketConfig {
         // Merged packets come to the kernel programs as one, which they cannot take apart.
         receive_offload: !fast_path.is_on(),
+        send_offload: !options.no_gso,
         ..SocketConfig::default()
     };
     let mut endpoint = Endpoint::new(config, random_seed().map_err(failed)?);

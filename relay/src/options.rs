@@ -78,6 +78,9 @@ pub struct ServeOptions {
     /// [default: 128].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::KERNEL_SLOTS)))]
     pub fast_path_slots: Option<u32>,
+    /// Send each packet by itself, for devices that do not cut bursts as they should (UDP GSO).
+    #[arg(long)]
+    pub no_gso: bool,
     /// Where `status` reaches this relay [default: /run/quic-relay/PORT.sock, or below
     /// $XDG_RUNTIME_DIR].
     #[arg(long, value_name = "PATH")]
@@ -200,6 +203,7 @@ impl ServeOptions {
             },
             fast_path_hook: self.fast_path_hook.or(file.fast_path_hook),
             fast_path_slots: self.fast_path_slots.or(file.fast_path_slots),
+            no_gso: self.no_gso || file.no_gso,
             control: self.control.or(file.control),
             qlog: self.qlog.or(file.qlog),
             measure: self.measure,
@@ -275,8 +279,9 @@ mod tests {
     #[test]
     fn file_has_the_keys_of_the_command_line() {
         let file = file(
-            "bind = '127.0.0.1:1'\ntls-generate = 'x'\nupstream = 'moqt://h:2'\ncache-bytes = 9",
+            "bind = '127.0.0.1:1'\ntls-generate = 'x'\nupstream = 'moqt://h:2'\ncache-bytes = 9\nno-gso = true",
         );
+        assert!(file.no_gso && arguments("--no-gso").no_gso && !arguments("").no_gso);
         assert_eq!(file.bind, Some("127.0.0.1:1".parse().unwrap()));
         assert_eq!(file.upstream.map(|url| url.port()), Some(2));
         assert_eq!(file.cache_bytes, Some(9));
