@@ -8,6 +8,7 @@ mod network;
 mod paths;
 mod plan;
 mod process;
+mod progress;
 mod report;
 mod results;
 mod runs;
@@ -24,8 +25,9 @@ use clap::Parser;
 
 use interruption::Interrupted;
 use paths::Path as Way;
-use plan::{Plan, Progress};
+use plan::{Plan, Section};
 use process::Failure;
+use progress::Progress;
 use results::{Machine, Results};
 use runs::Stage;
 
@@ -39,6 +41,12 @@ struct Options {
     /// A minute instead of ten: fewer paths, one round.
     #[arg(long)]
     quick: bool,
+    /// Nothing but these parts.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,…")]
+    only: Vec<Section>,
+    /// No more rounds than this.
+    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
+    rounds: u64,
     /// The table as JSON, to a file or, with `-`, to standard output.
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -83,13 +91,17 @@ fn run(options: &Options) -> Result<(), Failure> {
         true => Plan::quick(),
         false => Plan::full(),
     };
-    let results = measure(relay, &plan)?;
+    let results = measure(
+        relay,
+        &plan.only(&options.only, options.rounds),
+        &options.folder,
+    )?;
     write(options, &results)
 }
 
 /// Does all jobs; a path that has failed too often is left out from then on.
-fn measure(relay: PathBuf, plan: &Plan) -> Result<Results, Failure> {
-    let stage = Stage::build(relay)?;
+fn measure(relay: PathBuf, plan: &Plan, folder: &Path) -> Result<Results, Failure> {
+    let stage = Stage::build(relay, folder)?;
     let jobs = plan.jobs();
     let mut progress = Progress::new(plan, &jobs);
     let mut results = Results {
@@ -98,7 +110,7 @@ fn measure(relay: PathBuf, plan: &Plan) -> Result<Results, Failure> {
     };
     let mut failures: HashMap<Way, u32> = HashMap::new();
     for job in jobs {
-        let failed = failures.entry(job.path()).or_default();
+        let failed = failures.entry(job.path).or_default();
         if *failed < PATIENCE {
             progress.begin(job);
             match stage.run(plan, job, &mut results) {
@@ -138,14 +150,17 @@ fn write(options: &Options, results: &Results) -> Result<(), Failure> {
 fn machine() -> Machine {
     let text = |path| fs::read_to_string(path).unwrap_or_default();
     let information = text("/proc/cpuinfo");
-    let model = information
-        .lines()
-        .find(|line| line.starts_with("model name"));
-    let model = model.and_then(|line| line.split_once(": "));
+    let field = |name: &str| {
+        let line = information.lines().find(|line| line.starts_with(name))?;
+        line.split_once(": ").map(|(_, value)| value)
+    };
     Machine {
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
-        model: model.map_or_else(String::new, |(_, model)| model.to_owned()),
+        model: field("model name").unwrap_or_default().to_owned(),
+        mhz: field("cpu MHz")
+            .and_then(|mhz| mhz.parse().ok())
+            .unwrap_or_default(),
     }
 }
 

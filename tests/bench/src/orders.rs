@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, ppoll};
 
 /// Who started us tells us what to do.
 #[derive(Debug)]
@@ -29,6 +30,15 @@ impl Orders {
     /// To wait for.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.input.as_fd()
+    }
+
+    /// Waits until there is something to read, or an end.
+    pub fn wait(&self) -> io::Result<()> {
+        let mut input = [PollFd::new(self.input.as_fd(), PollFlags::POLLIN)];
+        match ppoll(&mut input, None, None) {
+            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether nobody will say anything any more.

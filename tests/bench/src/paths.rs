@@ -19,21 +19,27 @@ pub enum Path {
     Kernel,
     /// Our relay without.
     Userspace,
+    /// The same, with each packet by itself.
+    UserspaceWithoutGso,
     /// The relay on quinn.
     Quinn,
-    /// The same, with a system call for each packet.
+    /// The same, with each packet by itself.
     QuinnWithoutGso,
 }
 
 impl Path {
     /// In the order in which they take turns.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::PlainIp,
         Self::Kernel,
         Self::Userspace,
+        Self::UserspaceWithoutGso,
         Self::Quinn,
         Self::QuinnWithoutGso,
     ];
+
+    /// Those that are measured for what GSO does not change.
+    pub const MAIN: [Self; 3] = [Self::Kernel, Self::Userspace, Self::Quinn];
 
     /// What it is called in the results.
     pub const fn name(self) -> &'static str {
@@ -41,6 +47,7 @@ impl Path {
             Self::PlainIp => "plain IP",
             Self::Kernel => "kernel",
             Self::Userspace => "userspace",
+            Self::UserspaceWithoutGso => "userspace, no GSO",
             Self::Quinn => "quinn",
             Self::QuinnWithoutGso => "quinn, no GSO",
         }
@@ -71,12 +78,21 @@ impl Programs {
         Ok(Self { relay, folder })
     }
 
-    /// Starts a relay for `path`, unless it needs none. Files go to `folder`.
-    pub fn start(&self, path: Path, folder: &FilePath) -> Result<Option<Relay>, Failure> {
+    /// Starts a relay for `path` and so many subscribers, unless it needs none. Files go to `folder`.
+    pub fn start(
+        &self,
+        path: Path,
+        subscribers: usize,
+        folder: &FilePath,
+    ) -> Result<Option<Relay>, Failure> {
+        let slots = (subscribers + 1)
+            .clamp(DEFAULT_SLOTS, MOST_SLOTS)
+            .to_string();
         let (mut command, control) = match path {
             Path::PlainIp => return Ok(None),
-            Path::Kernel => self.ours("require", folder),
-            Path::Userspace => self.ours("off", folder),
+            Path::Kernel => self.ours(&["require", "--fast-path-slots", &slots], folder),
+            Path::Userspace => self.ours(&["off"], folder),
+            Path::UserspaceWithoutGso => self.ours(&["off", "--no-gso"], folder),
             Path::Quinn => (self.quinn(&[]), None),
             Path::QuinnWithoutGso => (self.quinn(&["--no-gso"]), None),
         };
@@ -95,13 +111,19 @@ impl Programs {
         Place::Subscribers.command(self.folder.join("bench-sink"))
     }
 
-    fn ours(&self, fast_path: &str, folder: &FilePath) -> (Command, Option<(PathBuf, PathBuf)>) {
+    /// A subscriber that comes late, there too.
+    pub fn joiner(&self) -> Command {
+        Place::Subscribers.command(self.folder.join("bench-joiner"))
+    }
+
+    fn ours(&self, fast_path: &[&str], folder: &FilePath) -> (Command, Option<(PathBuf, PathBuf)>) {
         let control = folder.join("relay.sock");
         let mut command = Place::Relay.command(&self.relay);
         command
             .args(["--die-with-parent", "serve", "--bind", BIND, "--raw"])
             .args(["--tls-generate", "localhost", "--report", "-"])
-            .args(["--fast-path", fast_path])
+            .arg("--fast-path")
+            .args(fast_path)
             .arg("--control")
             .arg(&control);
         (command, Some((self.relay.clone(), control)))
@@ -133,9 +155,14 @@ impl Relay {
             INCOMING.contains(&name)
         });
         let nanos = incoming.filter_map(|program| program["run_time_ns"].as_f64());
+        let packets = |key| {
+            let connections = status["connections"].as_array()?;
+            Some(connections.iter().filter_map(|it| it[key].as_u64()).sum())
+        };
         Told {
             bpf: nanos.sum::<f64>() / 1e3,
             system_calls: status["system_calls"].as_u64(),
+            packets: packets("packets_from_kernel").zip(packets("packets_from_userspace")),
         }
     }
 }
@@ -146,3 +173,6 @@ const BIND: &str = "0.0.0.0:4443";
 pub const SOON: Duration = Duration::from_secs(15);
 /// The programs that packets meet as they come in; what they set off happens within their time.
 const INCOMING: [&str; 2] = ["qrelay_ingress", "qrelay_clients"];
+/// Places that the kernel has without being asked for more, and the most that it can have.
+const DEFAULT_SLOTS: usize = 128;
+const MOST_SLOTS: usize = 1024;

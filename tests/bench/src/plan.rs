@@ -1,8 +1,8 @@
 //! What is measured, in which order, and how long it will take. No RFC.
 
 use std::fmt;
-use std::io::{IsTerminal, Write, stderr};
-use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
 
 use crate::paths::Path;
 
@@ -26,42 +26,65 @@ pub struct Plan {
     /// How long delay is measured, and then cost.
     pub stretch: f64,
     saturations: u64,
+    /// Beside a hundred, in one round.
+    saturated_too: &'static [usize],
     /// How long a rate is offered, and how much higher the next one is.
     pub step: (f64, f64),
+    /// How many subscribers, for cost against their number, and in how many rounds.
+    many: &'static [usize],
+    scales: u64,
+    /// How many join late in a round, and in how many rounds.
+    pub joiners: usize,
+    startups: u64,
+    /// How long a film is sent, and in how many rounds.
+    pub film: f64,
+    films: u64,
     /// Numbers of idle subscribers, upwards.
     pub idle: &'static [usize],
     /// How long system calls are counted.
     pub system_calls: Option<f64>,
+    /// How long stacks are looked at.
+    pub stacks: Option<f64>,
     /// How long packets are lost.
     pub loss: Option<f64>,
     paths: &'static [Path],
+    only: Vec<Section>,
+}
+
+/// A part of the measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Section {
+    /// Delay and cost at a steady rate.
+    Steady,
+    /// The most that goes through.
+    Saturation,
+    /// Cost against the number of subscribers.
+    Scale,
+    /// Late joiners.
+    Startup,
+    /// Bursts as a film's frames are.
+    Film,
+    /// Memory of idle subscribers.
+    Growth,
+    /// System calls by name.
+    Calls,
+    /// Where the time goes.
+    Stacks,
+    /// Losses before the relay.
+    Loss,
 }
 
 /// One thing to measure on one path.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Job {
-    /// Delay and cost at a steady rate.
-    Steady {
-        /// Which turn.
-        round: u64,
-        /// Of which path.
-        path: Path,
-        /// For so many.
-        subscribers: usize,
-    },
-    /// The most that goes through.
-    Saturation {
-        /// Which turn.
-        round: u64,
-        /// Of which path.
-        path: Path,
-    },
-    /// Memory for idle subscribers.
-    Growth(Path),
-    /// System calls.
-    SystemCalls(Path),
-    /// What losses before the relay do.
-    UpstreamLoss(Path),
+pub struct Job {
+    /// What.
+    pub section: Section,
+    /// Which turn.
+    pub round: u64,
+    /// Of which path.
+    pub path: Path,
+    /// For so many.
+    pub subscribers: usize,
 }
 
 impl Plan {
@@ -71,13 +94,22 @@ impl Plan {
             rounds: 3,
             subscribers: &[1, 10, 100],
             modes: &[Mode::Datagram, Mode::Stream],
-            stretch: 1.0,
+            stretch: 0.6,
             saturations: 2,
-            step: (0.7, 1.3),
+            saturated_too: &[1, 1000],
+            step: (0.4, 1.4),
+            many: &[100, 1000, 2000],
+            scales: 2,
+            joiners: 10,
+            startups: 2,
+            film: 2.0,
+            films: 2,
             idle: &[100, 1000, 2000],
-            system_calls: Some(10.0),
+            system_calls: Some(5.0),
+            stacks: Some(2.0),
             loss: Some(4.0),
             paths: &Path::ALL,
+            only: Vec::new(),
         }
     }
 
@@ -89,92 +121,137 @@ impl Plan {
             modes: &[Mode::Datagram],
             stretch: 0.5,
             saturations: 1,
+            saturated_too: &[],
             step: (0.25, 2.0),
+            many: &[],
+            scales: 0,
+            joiners: 5,
+            startups: 1,
+            film: 0.0,
+            films: 0,
             idle: &[100],
             system_calls: None,
+            stacks: None,
             loss: None,
             paths: &[Path::PlainIp, Path::Kernel, Path::Userspace, Path::Quinn],
+            only: Vec::new(),
+        }
+    }
+
+    /// The same with these parts alone (none: with all), and no more than so many rounds.
+    #[must_use]
+    pub fn only(self, sections: &[Section], rounds: u64) -> Self {
+        Self {
+            rounds: self.rounds.min(rounds),
+            saturations: self.saturations.min(rounds),
+            scales: self.scales.min(rounds),
+            startups: self.startups.min(rounds),
+            films: self.films.min(rounds),
+            only: sections.to_vec(),
+            ..self
         }
     }
 
     /// Everything, path after path and round after round.
     pub fn jobs(&self) -> Vec<Job> {
-        let relays = || {
-            self.paths
-                .iter()
-                .copied()
-                .filter(|&path| path != Path::PlainIp)
-        };
         let mut jobs = Vec::new();
         for round in 0..self.rounds {
             for &subscribers in self.subscribers {
-                // One path without a relay is as good as many.
-                let paths = self.paths.iter().copied();
-                let paths = paths.filter(|&path| path != Path::PlainIp || subscribers == 1);
-                jobs.extend(paths.map(|path| Job::Steady {
-                    round,
-                    path,
-                    subscribers,
-                }));
+                jobs.extend(self.turns(Section::Steady, round, subscribers));
             }
             if round < self.saturations {
-                jobs.extend(relays().map(|path| Job::Saturation { round, path }));
+                jobs.extend(self.turns(Section::Saturation, round, MANY));
             }
         }
-        jobs.extend(relays().map(Job::Growth));
-        if self.system_calls.is_some() {
-            jobs.extend(relays().map(Job::SystemCalls));
+        for &subscribers in self.saturated_too {
+            jobs.extend(self.turns(Section::Saturation, 0, subscribers));
         }
-        if self.loss.is_some() {
-            jobs.extend(relays().map(Job::UpstreamLoss));
+        for round in 0..self.scales {
+            for &subscribers in self.many {
+                jobs.extend(self.turns(Section::Scale, round, subscribers));
+            }
         }
+        for round in 0..self.startups {
+            jobs.extend(self.turns(Section::Startup, round, 1));
+        }
+        for round in 0..self.films {
+            jobs.extend(self.turns(Section::Film, round, FEW));
+        }
+        let once = [
+            (Section::Growth, !self.idle.is_empty()),
+            (Section::Calls, self.system_calls.is_some()),
+            (Section::Stacks, self.stacks.is_some()),
+            (Section::Loss, self.loss.is_some()),
+        ];
+        for (section, _) in once.into_iter().filter(|(_, is_wanted)| *is_wanted) {
+            let subscribers = if section == Section::Loss { 1 } else { MANY };
+            jobs.extend(self.turns(section, 0, subscribers));
+        }
+        jobs.retain(|job| self.only.is_empty() || self.only.contains(&job.section));
         jobs
     }
 
-    /// About how long a job takes.
-    fn seconds(&self, job: Job) -> f64 {
-        let own = match job {
-            Job::Steady { .. } => self.modes.len() as f64 * (2.0 * self.stretch + 1.0),
-            Job::Saturation { .. } => 4.0 / self.step.1.ln() * (self.step.0 + 0.7),
-            Job::Growth(_) => 2.0 * self.idle.len() as f64,
-            Job::SystemCalls(_) => self.system_calls.unwrap_or_default() + 2.0,
-            Job::UpstreamLoss(_) => self.loss.unwrap_or_default() + 1.0,
+    /// All paths that a part is measured for.
+    fn turns(
+        &self,
+        section: Section,
+        round: u64,
+        subscribers: usize,
+    ) -> impl Iterator<Item = Job> + use<'_> {
+        let of = move |path: &&Path| match section {
+            Section::Steady | Section::Film => match path {
+                // One path without a relay is as good as many.
+                Path::PlainIp => subscribers == 1 || section == Section::Film,
+                Path::UserspaceWithoutGso | Path::QuinnWithoutGso => subscribers == MANY,
+                _ => true,
+            },
+            Section::Saturation if subscribers == MANY => **path != Path::PlainIp,
+            _ => Path::MAIN.contains(path),
         };
-        COMING_UP + own
+        self.paths.iter().filter(of).map(move |&path| Job {
+            section,
+            round,
+            path,
+            subscribers: if path == Path::PlainIp {
+                1
+            } else {
+                subscribers
+            },
+        })
     }
-}
 
-impl Job {
-    /// Of which path.
-    pub const fn path(self) -> Path {
-        match self {
-            Self::Steady { path, .. }
-            | Self::Saturation { path, .. }
-            | Self::Growth(path)
-            | Self::SystemCalls(path)
-            | Self::UpstreamLoss(path) => path,
-        }
+    /// About how long a job takes.
+    pub fn seconds(&self, job: Job) -> f64 {
+        let own = match job.section {
+            Section::Steady => self.modes.len() as f64 * (2.0 * self.stretch + 1.0),
+            Section::Saturation => 4.0 / self.step.1.ln() * (self.step.0 + 0.3),
+            Section::Scale => SCALE + 1.0,
+            Section::Startup => 0.1 * self.joiners as f64,
+            Section::Film => self.film + 0.5,
+            Section::Growth => 2.0 * self.idle.len() as f64,
+            Section::Calls => self.system_calls.unwrap_or_default() + 2.0,
+            Section::Stacks => self.stacks.unwrap_or_default() + 2.0,
+            Section::Loss => self.loss.unwrap_or_default() + 1.0,
+        };
+        COMING_UP + job.subscribers as f64 * HANDSHAKE + own
     }
 }
 
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path().name();
-        match self {
-            Self::Steady {
-                round, subscribers, ..
-            } => {
-                let turn = round + 1;
-                write!(
-                    f,
-                    "delay and cost, turn {turn}, subscribers {subscribers}: {path}"
-                )
-            }
-            Self::Saturation { round, .. } => write!(f, "saturation, turn {}: {path}", round + 1),
-            Self::Growth(_) => write!(f, "memory of idle subscribers: {path}"),
-            Self::SystemCalls(_) => write!(f, "system calls: {path}"),
-            Self::UpstreamLoss(_) => write!(f, "losses before the relay: {path}"),
-        }
+        let what = match self.section {
+            Section::Steady => "delay and cost",
+            Section::Saturation => "saturation",
+            Section::Scale => "cost of many",
+            Section::Startup => "late joiners",
+            Section::Film => "a film's bursts",
+            Section::Growth => "memory of idle subscribers",
+            Section::Calls => "system calls",
+            Section::Stacks => "where the time goes",
+            Section::Loss => "losses before the relay",
+        };
+        let (turn, subscribers, path) = (self.round + 1, self.subscribers, self.path.name());
+        write!(f, "{what}, turn {turn}, subscribers {subscribers}: {path}")
     }
 }
 
@@ -188,72 +265,14 @@ impl Mode {
     }
 }
 
-/// What is being done and how long all will take, on standard error.
-#[derive(Debug)]
-pub struct Progress {
-    began: Instant,
-    planned: f64,
-    done: f64,
-}
-
-impl Progress {
-    /// Of all these jobs.
-    pub fn new(plan: &Plan, jobs: &[Job]) -> Self {
-        Self {
-            began: Instant::now(),
-            planned: jobs.iter().map(|&job| plan.seconds(job)).sum(),
-            done: 0.0,
-        }
-    }
-
-    /// A job begins: on a terminal one line that changes, elsewhere a line for each.
-    pub fn begin(&self, job: Job) {
-        let left = Duration::from_secs_f64(self.left().max(0.0)).as_secs();
-        let (minutes, seconds) = (left / 60, left % 60);
-        let share = (100.0 * self.done / self.planned.max(1.0)).round();
-        let line = format!("{share:3.0} %, {minutes}:{seconds:02} left  {job}");
-        match stderr().is_terminal() {
-            true => eprint!("\r\x1b[K{line}"),
-            false => eprintln!("{line}"),
-        }
-        let _ = stderr().flush();
-    }
-
-    /// Something that should stay to be read.
-    pub fn note(&self, line: &str) {
-        let clear = if stderr().is_terminal() {
-            "\r\x1b[K"
-        } else {
-            ""
-        };
-        eprintln!("{clear}bench: {line}");
-    }
-
-    /// A job is done, or left out.
-    pub fn end(&mut self, plan: &Plan, job: Job) {
-        self.done += plan.seconds(job);
-    }
-
-    /// All jobs are.
-    pub fn finish(&self) -> Duration {
-        if stderr().is_terminal() {
-            eprint!("\r\x1b[K");
-        }
-        self.began.elapsed()
-    }
-
-    /// Planned seconds that are left, at the pace so far.
-    fn left(&self) -> f64 {
-        let pace = match self.done > 0.0 {
-            true => self.began.elapsed().as_secs_f64() / self.done,
-            false => 1.0,
-        };
-        (self.planned - self.done) * pace
-    }
-}
-
-/// Until a relay and its subscribers are there.
+/// Subscribers where there are to be many, and where there are to be some.
+const MANY: usize = 100;
+const FEW: usize = 10;
+/// How long what many cost is measured.
+pub const SCALE: f64 = 1.0;
+/// Until a relay and its subscribers are there, and what each of them adds to that.
 const COMING_UP: f64 = 2.0;
+const HANDSHAKE: f64 = 0.002;
 
 #[cfg(test)]
 mod tests {
@@ -264,7 +283,7 @@ mod tests {
         for plan in [Plan::full(), Plan::quick()] {
             let jobs = plan.jobs();
             for pair in jobs.windows(2) {
-                assert_ne!(pair[0].path(), pair[1].path(), "{pair:?}");
+                assert_ne!(pair[0].path, pair[1].path, "{pair:?}");
             }
         }
     }
@@ -272,8 +291,21 @@ mod tests {
     #[test]
     fn all_takes_about_ten_minutes_and_a_quick_one_takes_one() {
         for (plan, seconds) in [(Plan::full(), 600.0), (Plan::quick(), 60.0)] {
-            let planned = Progress::new(&plan, &plan.jobs()).planned;
+            let jobs = plan.jobs().into_iter();
+            let planned = jobs.map(|job| plan.seconds(job)).sum::<f64>();
             assert!((0.7..1.2).contains(&(planned / seconds)), "{planned}");
         }
+    }
+
+    #[test]
+    fn a_part_alone_is_measured_as_within_all() {
+        let all = Plan::full().jobs();
+        let some = Plan::full().only(&[Section::Loss, Section::Scale], u64::MAX);
+        let some = some.jobs();
+        let of = |job: &&Job| matches!(job.section, Section::Loss | Section::Scale);
+        assert!(some.len() < all.len() && !some.is_empty());
+        assert!(all.iter().filter(of).eq(&some));
+        let short = Plan::full().only(&[], 1).jobs();
+        assert!(short.iter().all(|job| job.round == 0) && short.len() > some.len());
     }
 }

@@ -21,11 +21,15 @@ mod cost;
 mod curves;
 mod delay;
 mod events;
+mod film;
+mod gso;
 mod load;
+mod many;
 mod measured;
 mod page;
 mod paths;
 mod rows;
+mod stacks;
 mod table;
 
 /// Writes `report.html` into a folder and says where it is.
@@ -65,7 +69,10 @@ fn sections(results: &Results) -> Result<Vec<Section>, Fault> {
         cost::processor(results)?,
         cost::system_calls(results)?,
         load::fan_out(results)?,
+        many::scale(results)?,
         load::growth(results)?,
+        stacks::section(results),
+        film::section(results)?,
         events::upstream_loss(results)?,
         events::startup(results)?,
     ];

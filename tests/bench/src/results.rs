@@ -28,8 +28,14 @@ pub struct Results {
     pub system_calls: Vec<SystemCalls>,
     /// Delay of the packets behind one that was lost on the way to the relay.
     pub upstream_loss: Vec<UpstreamLoss>,
-    /// From SUBSCRIBE to the first object.
+    /// From a late joiner's first step to its first message.
     pub startup: Vec<Startup>,
+    /// What a forwarded packet costs where there are many subscribers; fewer messages the more there are.
+    pub scale: Vec<CostRun>,
+    /// One-way delay of a film's frames.
+    pub film: Vec<FilmRun>,
+    /// Where the time goes at the most that goes through.
+    pub stacks: Vec<Stacks>,
 }
 
 /// The machine that a run was made on.
@@ -42,6 +48,8 @@ pub struct Machine {
     pub kernel: String,
     /// Name of the processor.
     pub model: String,
+    /// Millions of its cycles a second; 0 if it does not say.
+    pub mhz: f64,
 }
 
 /// One round of the delay test on one path.
@@ -88,6 +96,15 @@ pub struct CostRun {
     pub per_packet_us: f64,
     /// System calls of the relay's process, in all.
     pub system_calls: Option<u64>,
+    /// Which share of the packets the relay's kernel programs sent, from 0 to 1; only our relay says it.
+    #[serde(default)]
+    pub share_from_kernel: Option<f64>,
+    /// Messages that the source did not send, since it was too late for them.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Messages that did not come, over all subscribers.
+    #[serde(default)]
+    pub lost: u64,
     /// What the receivers cost.
     pub receivers_us: f64,
     /// What the source costs.
@@ -112,6 +129,9 @@ pub struct SaturationRun {
     pub gbit_per_second: f64,
     /// Processor time of the relay for each forwarded packet, in microseconds.
     pub per_packet_us: f64,
+    /// Which share of the packets the relay's kernel programs sent, from 0 to 1; only our relay says it.
+    #[serde(default)]
+    pub share_from_kernel: Option<f64>,
     /// Share of the offered packets that did not come, from 0 to 1.
     pub share_lost: f64,
     /// What the receivers cost for each forwarded packet, in microseconds.
@@ -157,11 +177,52 @@ pub struct UpstreamLoss {
     pub behind_ns: Vec<u64>,
 }
 
-/// How fast a late joiner gets its first object.
+/// How fast a late joiner gets its first message.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Startup {
     /// Name of the path.
     pub path: String,
-    /// From SUBSCRIBE to the first object, in milliseconds.
+    /// Paths take turns; this is the turn's number.
+    #[serde(default)]
+    pub round: u64,
+    /// From the joiner's first step, the first packet of its handshake, to its first message, in milliseconds.
     pub ms: Vec<f64>,
+}
+
+/// One round of a film, whose frames are bursts of messages, on one path.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FilmRun {
+    /// Name of the path.
+    pub path: String,
+    /// Subscribers that every message went to.
+    pub subscribers: u64,
+    /// Paths take turns; this is the turn's number.
+    pub round: u64,
+    /// Frames that were sent.
+    pub frames: u64,
+    /// Messages that were sent.
+    pub messages: u64,
+    /// Of each frame's last message: until the kernel had it, for the first subscriber.
+    pub first: Vec<Delay>,
+    /// The same for the last of all subscribers; a frame that somebody did not get whole is missing.
+    pub last: Vec<Delay>,
+    /// Messages that did not come, over all subscribers.
+    pub lost: u64,
+}
+
+/// Where the time of a relay and of its interrupts goes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Stacks {
+    /// Name of the path.
+    pub path: String,
+    /// Subscribers that every packet went to.
+    pub subscribers: u64,
+    /// Messages a second that were offered.
+    pub rate: f64,
+    /// How often it was looked; none if there is no program that looks.
+    pub samples: u64,
+    /// What runs most, by the share of the samples that it itself was running in, from 0 to 1.
+    pub top: Vec<(String, f64)>,
+    /// Why there is nothing.
+    pub missing: Option<String>,
 }

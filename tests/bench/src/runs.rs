@@ -1,7 +1,10 @@
 //! The measurements, and what they share: a relay with its subscribers, a source, and a stretch of messages. No RFC.
 
+mod film;
 mod growth;
 mod saturation;
+mod stacks;
+mod startup;
 mod steady;
 mod system_calls;
 mod upstream_loss;
@@ -16,10 +19,10 @@ use serde::Deserialize;
 use crate::interruption::pause;
 use crate::network::{Network, RELAY_FOR_PUBLISHER, RELAY_FOR_SUBSCRIBERS, SUBSCRIBER};
 use crate::paths::{Path, Programs, Relay, SOON};
-use crate::plan::{Job, Mode, Plan};
+use crate::plan::{Job, Mode, Plan, Section};
 use crate::process::{Failure, Process};
 use crate::results::{Delay, Results};
-use crate::usage::{Books, Told};
+use crate::usage::{Books, Told, Usage};
 
 /// Where everything runs; all of it is gone when this is dropped.
 #[derive(Debug)]
@@ -27,16 +30,19 @@ pub struct Stage {
     network: Network,
     programs: Programs,
     folder: PathBuf,
+    /// Where what is kept goes.
+    output: PathBuf,
 }
 
 impl Stage {
-    /// Makes the network, and a folder for what programs write.
-    pub fn build(relay: PathBuf) -> Result<Self, Failure> {
+    /// Makes the network, and a folder for what programs write; what is to be kept goes to `output`.
+    pub fn build(relay: PathBuf, output: &FilePath) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("quic-relay-bench-{}", std::process::id()));
         let stage = Self {
             network: Network::create()?,
             programs: Programs::new(relay)?,
             folder,
+            output: output.to_owned(),
         };
         fs::create_dir_all(&stage.folder)?;
         Ok(stage)
@@ -44,47 +50,45 @@ impl Stage {
 
     /// Does a job, and writes down what it found.
     pub fn run(&self, plan: &Plan, job: Job, results: &mut Results) -> Result<(), Failure> {
-        match job {
-            Job::Steady {
-                round,
-                path,
-                subscribers,
-            } => {
-                let mut session = Session::open(self, path, subscribers)?;
-                for &mode in plan.modes {
-                    let found = steady::delay(&mut session, mode, plan.stretch, round)?;
-                    results.delay.push(found);
-                }
-                for &mode in plan.modes {
-                    let found = steady::cost(&mut session, mode, plan.stretch, round)?;
-                    results.cost.push(found);
-                }
+        if job.section == Section::Growth {
+            return growth::run(self, job.path, plan.idle, &mut results.growth);
+        }
+        let mut session = Session::open(self, job)?;
+        match job.section {
+            Section::Steady => steady::run(&mut session, plan, results)?,
+            Section::Saturation => {
+                saturation::run(&mut session, plan.step, &mut results.saturation)?;
             }
-            Job::Saturation { round, path } => {
-                let mut session = Session::open(self, path, MANY)?;
-                saturation::run(&mut session, plan.step, round, &mut results.saturation)?;
+            Section::Scale => results.scale.push(steady::scale(&mut session)?),
+            Section::Startup => {
+                let found = startup::run(&mut session, plan.joiners)?;
+                results.startup.push(found);
             }
-            Job::Growth(path) => growth::run(self, path, plan.idle, &mut results.growth)?,
-            Job::SystemCalls(path) => {
-                let mut session = Session::open(self, path, MANY)?;
+            Section::Film => results.film.push(film::run(&mut session, plan.film)?),
+            Section::Growth => {}
+            Section::Calls => {
                 let seconds = plan.system_calls.unwrap_or_default();
-                results
-                    .system_calls
-                    .push(system_calls::run(&mut session, seconds)?);
+                let found = system_calls::run(&mut session, seconds)?;
+                results.system_calls.push(found);
             }
-            Job::UpstreamLoss(path) => {
-                let mut session = Session::open(self, path, 1)?;
-                let seconds = plan.loss.unwrap_or_default();
+            Section::Stacks => {
+                let rate = saturation::best(&results.saturation, job.path.name(), job.subscribers);
+                let seconds = plan.stacks.unwrap_or_default();
                 results
-                    .upstream_loss
-                    .push(upstream_loss::run(&mut session, seconds)?);
+                    .stacks
+                    .push(stacks::run(&mut session, rate, seconds)?);
+            }
+            Section::Loss => {
+                let seconds = plan.loss.unwrap_or_default();
+                let found = upstream_loss::run(&mut session, seconds)?;
+                results.upstream_loss.push(found);
             }
         }
         Ok(())
     }
 
-    fn relay(&self, path: Path) -> Result<Option<Relay>, Failure> {
-        self.programs.start(path, &self.folder)
+    fn relay(&self, path: Path, subscribers: usize) -> Result<Option<Relay>, Failure> {
+        self.programs.start(path, subscribers, &self.folder)
     }
 
     /// So many subscribers of a relay.
@@ -106,8 +110,7 @@ impl Drop for Stage {
 /// A relay, unless the path has none, and its subscribers.
 struct Session<'a> {
     stage: &'a Stage,
-    path: Path,
-    subscribers: usize,
+    job: Job,
     sink: Process,
     relay: Option<Relay>,
 }
@@ -116,6 +119,10 @@ struct Session<'a> {
 struct Stretch {
     /// How many were sent.
     sent: u64,
+    /// How many were not, since it was too late for them.
+    skipped: u64,
+    /// Of a film: the number of each frame's last message.
+    last_of_frames: Option<Vec<u64>>,
     /// In which time.
     seconds: f64,
     received: Received,
@@ -132,19 +139,18 @@ struct Received {
 }
 
 impl<'a> Session<'a> {
-    fn open(stage: &'a Stage, path: Path, subscribers: usize) -> Result<Self, Failure> {
-        let relay = stage.relay(path)?;
+    fn open(stage: &'a Stage, job: Job) -> Result<Self, Failure> {
+        let relay = stage.relay(job.path, job.subscribers)?;
         let sink = match relay {
             Some(_) => {
-                let count = subscribers.to_string();
+                let count = job.subscribers.to_string();
                 stage.sink(RELAY_FOR_SUBSCRIBERS, &["--subscribers", &count])?
             }
             None => stage.sink(SUBSCRIBER, &["--udp"])?,
         };
         Ok(Self {
             stage,
-            path,
-            subscribers,
+            job,
             sink,
             relay,
         })
@@ -156,32 +162,71 @@ impl<'a> Session<'a> {
 
     /// A source of so many messages a second, or `max`, that has sent a few already.
     fn source(&mut self, mode: Mode, rate: &str) -> Result<Process, Failure> {
+        self.source_that(&["--mode", mode.name(), "--rate", rate])
+    }
+
+    /// A source that was told this, and has sent a few messages already.
+    fn source_that(&mut self, words: &[&str]) -> Result<Process, Failure> {
+        let mut source = self.silent_source(words)?;
+        self.stretch(&mut source, WARMING_UP)?;
+        Ok(source)
+    }
+
+    /// A source that was told this.
+    fn silent_source(&self, words: &[&str]) -> Result<Process, Failure> {
         let mut command = self.stage.programs.source();
         match self.relay {
             Some(_) => command.arg(RELAY_FOR_PUBLISHER),
             None => command.args([SUBSCRIBER, "--udp"]),
         };
-        command.args(["--mode", mode.name(), "--rate", rate]);
-        let mut source = Process::start("source", &mut command, &self.stage.folder)?;
+        let mut source = Process::start("source", command.args(words), &self.stage.folder)?;
         source.event("ready", SOON)?;
-        self.stretch(&mut source, WARMING_UP)?;
         Ok(source)
     }
 
     /// Lets the source send for so long, and waits until what it sent has arrived or is lost.
     fn stretch(&mut self, source: &mut Process, seconds: f64) -> Result<Stretch, Failure> {
+        self.stretch_at(source, seconds, "")
+    }
+
+    /// The same with so many messages a second.
+    fn stretch_at(
+        &mut self,
+        source: &mut Process,
+        seconds: f64,
+        rate: &str,
+    ) -> Result<Stretch, Failure> {
         self.sink.order("start")?;
         pause(SETTLING)?;
-        source.order(&format!("go {seconds}"))?;
+        source.order(format!("go {seconds} {rate}").trim_end())?;
         let sent = source.event("sent", SOON + Duration::from_secs_f64(seconds))?;
         pause(ARRIVING)?;
         self.sink.order("report")?;
         let received = self.sink.event("received", SOON)?;
         Ok(Stretch {
             sent: sent["messages"].as_u64().ok_or("the source counts")?,
+            skipped: sent["skipped"].as_u64().ok_or("the source counts")?,
+            last_of_frames: serde_json::from_value(sent["last_of_frames"].clone())?,
             seconds: sent["seconds"].as_f64().ok_or("the source has a clock")?,
             received: serde_json::from_value(received)?,
         })
+    }
+
+    /// The same, and what was used for each packet that came, while interrupts are booked.
+    fn measure(
+        &mut self,
+        source: &mut Process,
+        seconds: f64,
+        rate: &str,
+    ) -> Result<(Stretch, Usage), Failure> {
+        let books = self.books(source);
+        let told = self.told();
+        let before = books.read(told);
+        let stretch = self.stretch_at(source, seconds, rate)?;
+        // Asking the relay costs it something, which is not to count.
+        let after = books.read(told).with(self.told());
+        let used = after.per_packet(before, stretch.received.packets);
+        Ok((stretch, used))
     }
 
     /// The books of this session with this source, while interrupts are booked.
@@ -198,10 +243,15 @@ impl<'a> Session<'a> {
     fn told(&self) -> Told {
         self.relay.as_ref().map(Relay::told).unwrap_or_default()
     }
+
+    /// Name of the path, for the results.
+    fn path(&self) -> String {
+        self.job.path.name().to_owned()
+    }
 }
 
 impl Stretch {
-    /// Of so many messages that should have come: how many did not.
+    /// Of the messages that should have come to so many subscribers: how many did not.
     fn lost(&self, subscribers: usize) -> u64 {
         (self.sent * subscribers as u64).saturating_sub(self.received.messages)
     }
@@ -211,8 +261,6 @@ static UNBOOKED: Once = Once::new();
 /// What the figures are then, for people.
 const WITHOUT_THREADS: &str = "this kernel takes in packets without threads of their own: of the relay's interrupts \
     only its BPF programs count, and receivers and source are booked with others' work";
-/// Subscribers where there are to be many.
-const MANY: usize = 100;
 /// For all subscribers to connect.
 const CONNECTING: Duration = Duration::from_secs(60);
 /// For a source whose relay and subscribers have to get used to it; in seconds.

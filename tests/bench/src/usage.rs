@@ -5,6 +5,11 @@
 //! work, its BPF programs included, on the others the receivers' and the source's. Where the kernel has no such threads,
 //! what the BPF programs ran for is all that is known of the relay's interrupts.
 //!
+//! Why threads: without them a packet is taken in by whoever is on the processor, most often the source within its system
+//! call, and `/proc/stat` knows the sum only; what receivers and relay cost there cannot be told apart. Threads have a price:
+//! a veth's queue of 256 packets can overflow while the one that empties it waits. So they have processors of their own, the
+//! source sends no bursts, and each row says which share of its packets was the kernel's.
+//!
 //! [`Network::book_interrupts`]: crate::network::Network::book_interrupts
 
 use std::fs;
@@ -36,6 +41,8 @@ pub struct Usage {
     pub source: f64,
     /// The relay's system calls, if it counts them.
     pub system_calls: Option<u64>,
+    /// Packets with media that the relay's kernel programs have sent, and its process; if it counts them.
+    pub packets: Option<(u64, u64)>,
 }
 
 /// What a relay tells of itself.
@@ -45,6 +52,8 @@ pub struct Told {
     pub bpf: f64,
     /// Its system calls.
     pub system_calls: Option<u64>,
+    /// Packets with media to those who are connected: from its kernel programs, and from its process.
+    pub packets: Option<(u64, u64)>,
 }
 
 impl Books {
@@ -83,6 +92,7 @@ impl Books {
             receivers: sum(&self.receivers),
             source: sum(&self.source),
             system_calls: told.system_calls,
+            packets: told.packets,
         }
     }
 }
@@ -99,7 +109,27 @@ impl Usage {
             receivers: per(self.receivers, earlier.receivers),
             source: per(self.source, earlier.source),
             system_calls: calls.map(|(now, then)| now.saturating_sub(then)),
+            packets: self
+                .packets
+                .zip(earlier.packets)
+                .map(|(now, then)| (now.0.saturating_sub(then.0), now.1.saturating_sub(then.1))),
         }
+    }
+
+    /// The same with what the relay told afterwards.
+    pub fn with(self, told: Told) -> Self {
+        Self {
+            bpf: told.bpf,
+            system_calls: told.system_calls,
+            packets: told.packets,
+            ..self
+        }
+    }
+
+    /// Which share of the packets the relay's kernel programs have sent, from 0 to 1.
+    pub fn share_from_kernel(self) -> Option<f64> {
+        let (kernel, process) = self.packets?;
+        (kernel + process > 0).then(|| kernel as f64 / (kernel + process) as f64)
     }
 
     /// What the kernel spent on the relay besides its BPF programs.
@@ -145,6 +175,7 @@ mod tests {
             receivers: 7.0,
             source: 3.0,
             system_calls: Some(4),
+            packets: None,
         };
         let each = later.per_packet(earlier, 10);
         assert_eq!((each.interrupts_without_bpf(), each.relay()), (2.0, 7.0));
@@ -157,6 +188,21 @@ mod tests {
             (unbooked.interrupts_without_bpf(), unbooked.relay()),
             (0.0, 5.0)
         );
+    }
+
+    #[test]
+    fn the_share_of_the_kernel_is_of_what_was_sent_meanwhile() {
+        let told = |packets| Usage {
+            packets,
+            ..Usage::default()
+        };
+        let share = |earlier, later| {
+            let used = told(later).per_packet(told(earlier), 1);
+            used.share_from_kernel()
+        };
+        assert_eq!(share(Some((100, 50)), Some((130, 60))), Some(0.75));
+        assert_eq!(share(Some((100, 50)), Some((100, 50))), None);
+        assert_eq!(share(None, Some((100, 50))), None);
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! `bench-source`: one publisher of the raw protocol, or plain UDP, that says in each message when it was sent. No RFC.
+//!
+//! Where it did not get the processor in time it sends no burst afterwards: messages that are overdue are skipped and
+//! counted. A burst would measure the queues, not the path.
 
 use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bench::clock::monotonic;
+use bench::film::Film;
 use bench::line::{Line, is_passing, wait, widen};
 use bench::message::Message;
 use bench::orders::Orders;
@@ -25,6 +30,9 @@ struct Options {
     /// Its bytes.
     #[arg(long, default_value_t = 1200)]
     size: usize,
+    /// As bursts, like the frames of this IVF file at twenty times its bit rate.
+    #[arg(long, value_name = "FILE", conflicts_with = "rate")]
+    film: Option<PathBuf>,
     /// Messages a second; `max`: as many as the relay takes.
     #[arg(long, default_value = "1000", value_parser = rate)]
     rate: Rate,
@@ -61,10 +69,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", json!({ "event": "ready" }));
     while !source.orders.has_ended() {
         for order in source.orders.read() {
-            let seconds = order
-                .strip_prefix("go ")
-                .ok_or("the only order is go SECONDS")?;
-            source.go(Duration::try_from_secs_f64(seconds.parse()?)?)?;
+            let words = order.split(' ').collect::<Vec<_>>();
+            let (seconds, rate) = match words[..] {
+                ["go", seconds] => (seconds, source.options.rate),
+                ["go", seconds, word] => (seconds, rate(word)?),
+                _ => return Err("the only order is go SECONDS [RATE]".into()),
+            };
+            source.go(Duration::try_from_secs_f64(seconds.parse()?)?, rate)?;
         }
         source.outlet.rest(&source.orders)?;
     }
@@ -73,6 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 struct Source {
     options: Options,
+    film: Option<Film>,
     orders: Orders,
     outlet: Outlet,
     sequence: u64,
@@ -87,6 +99,11 @@ enum Outlet {
 impl Source {
     fn begin(options: Options) -> Result<Self, Box<dyn Error>> {
         let orders = Orders::new()?;
+        let film = options.film.as_ref().map(|path| {
+            let film = Film::parse(&std::fs::read(path)?, TIMES, options.size);
+            film.ok_or_else(|| format!("{} is not an IVF file", path.display()).into())
+        });
+        let film = film.transpose().map_err(|error: Box<dyn Error>| error)?;
         let outlet = match options.udp {
             true => {
                 let socket = UdpSocket::bind("0.0.0.0:0")?;
@@ -99,6 +116,7 @@ impl Source {
         };
         Ok(Self {
             options,
+            film,
             orders,
             outlet,
             sequence: 0,
@@ -106,43 +124,85 @@ impl Source {
     }
 
     /// Sends for so long, and says what it sent.
-    fn go(&mut self, duration: Duration) -> Result<(), Box<dyn Error>> {
+    fn go(&mut self, duration: Duration, rate: Rate) -> Result<(), Box<dyn Error>> {
         let (begin, first) = (monotonic(), self.sequence);
         let end = begin + nanos(duration);
-        let refused = match self.options.rate.0 {
-            Some(step) => self.pace(nanos(step), end)?,
-            None => self.fill(end)?,
+        let mut last_of_frames = None;
+        let (refused, skipped) = match (self.film.clone(), rate.0) {
+            (Some(film), _) => {
+                last_of_frames = Some(self.show(&film, end)?);
+                (0, 0)
+            }
+            (None, Some(step)) => self.pace(nanos(step), end)?,
+            (None, None) => self.fill(end)?,
         };
         let seconds = (monotonic() - begin) as f64 / 1e9;
         let messages = self.sequence - first;
         println!(
             "{}",
-            json!({ "event": "sent", "messages": messages, "refused": refused, "seconds": seconds })
+            json!({ "event": "sent", "messages": messages, "refused": refused, "skipped": skipped, "seconds": seconds,
+                "last_of_frames": last_of_frames })
         );
         Ok(())
     }
 
-    /// A message each `step` ns; how many were not taken.
-    fn pace(&mut self, step: u64, end: u64) -> Result<u64, Box<dyn Error>> {
-        let (mut due, mut refused) = (monotonic(), 0);
-        while monotonic() < end {
-            if monotonic() < due {
-                self.outlet.wait(&self.orders, due)?;
+    /// A message each `step` ns; how many were not taken, and how many were not sent since it was too late.
+    fn pace(&mut self, step: u64, end: u64) -> Result<(u64, u64), Box<dyn Error>> {
+        let (mut due, mut refused, mut skipped) = (monotonic(), 0, 0);
+        loop {
+            let now = monotonic();
+            if now >= end {
+                return Ok((refused, skipped));
+            }
+            if now < due {
+                self.outlet.wait(&self.orders, due.min(end))?;
                 continue;
             }
-            due += step;
+            let overdue = overdue(due, now, step);
+            skipped += overdue;
+            due += (overdue + 1) * step;
             refused += u64::from(!self.send()?);
         }
-        Ok(refused)
+    }
+
+    /// Frame after frame, each at its time; the number of each frame's last message.
+    fn show(&mut self, film: &Film, end: u64) -> Result<Vec<u64>, Box<dyn Error>> {
+        let (begin, mut last_of_frames) = (monotonic(), Vec::new());
+        for number in 0.. {
+            let (at, messages) = film.frame(number);
+            let due = begin + at;
+            while monotonic() < due.min(end) {
+                self.outlet.wait(&self.orders, due.min(end))?;
+            }
+            if !self.burst(messages, end)? {
+                break;
+            }
+            last_of_frames.push(self.sequence - 1);
+        }
+        Ok(last_of_frames)
+    }
+
+    /// So many messages at once; whether there was time for them. Each says when it left, not when it was queued.
+    fn burst(&mut self, messages: usize, end: u64) -> Result<bool, Box<dyn Error>> {
+        for _ in 0..messages {
+            while !self.outlet.is_empty() && monotonic() < end {
+                self.outlet.wait(&self.orders, monotonic() + 1_000_000)?;
+            }
+            if monotonic() >= end {
+                return Ok(false);
+            }
+            self.send()?;
+        }
+        Ok(true)
     }
 
     /// As many messages as are taken.
-    fn fill(&mut self, end: u64) -> Result<u64, Box<dyn Error>> {
+    fn fill(&mut self, end: u64) -> Result<(u64, u64), Box<dyn Error>> {
         while monotonic() < end {
             while monotonic() < end && self.outlet.has_room(self.options.mode) && self.send()? {}
             self.outlet.wait(&self.orders, monotonic() + 1_000_000)?;
         }
-        Ok(0)
+        Ok((0, 0))
     }
 
     /// One message; whether it was taken.
@@ -224,6 +284,17 @@ impl Outlet {
         }
     }
 
+    /// Whether no datagram waits to be sent.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Udp(_) => true,
+            Self::Quic(line, handle) => {
+                let connection = line.endpoint.connection(*handle);
+                connection.is_none_or(|it| it.queued_datagrams().0 == 0)
+            }
+        }
+    }
+
     /// Until this time of CLOCK_MONOTONIC, or a little less.
     fn wait(&mut self, orders: &Orders, until: u64) -> Result<(), Box<dyn Error>> {
         let left = Duration::from_nanos(until.saturating_sub(monotonic()));
@@ -269,6 +340,28 @@ fn alive(line: &mut Line) -> Result<(), Box<dyn Error>> {
     }
 }
 
+/// So much higher than the film's is the bit rate of its bursts.
+const TIMES: usize = 20;
+
+/// Of messages that are due each `step` from `due` on: how many are followed by another that is due as well.
+fn overdue(due: u64, now: u64, step: u64) -> u64 {
+    now.saturating_sub(due) / step.max(1)
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_stall_one_message_is_sent_and_not_all_of_them() {
+        assert_eq!(overdue(1000, 1000, 10), 0);
+        assert_eq!(overdue(1000, 1009, 10), 0);
+        assert_eq!(overdue(1000, 1010, 10), 1);
+        assert_eq!(overdue(1000, 1305, 10), 30);
+        assert_eq!(overdue(1000, 990, 10), 0);
+    }
 }

@@ -135,6 +135,9 @@ fn processor_table(results: &Results, mode: &str) -> Table {
         "to",
         "receivers",
         "source",
+        "kernel's share, %",
+        "lost, %",
+        "skipped",
     ];
     let mut table = Table::new(
         &format!("Processor time per forwarded packet, {mode}, µs"),
@@ -167,10 +170,29 @@ fn processor_table(results: &Results, mode: &str) -> Table {
                     .flatten()
                     .map(|other| plain(other.median)),
             );
+            row.extend(doubts(results, case));
             table.push(row);
         }
     }
     table
+}
+
+/// What says whether a row is what its name says: the share of the packets that the kernel's programs sent, of those that
+/// did not come, and how many messages the source skipped; the worst of the rounds.
+fn doubts(results: &Results, case: Case<'_>) -> [String; 3] {
+    let of = |figure: &dyn Fn(&CostRun) -> Option<f64>| spread(&cost(results, case, figure));
+    let kernel = of(&|run| run.share_from_kernel);
+    let lost = of(&|run| {
+        let all = run.forwarded + run.lost;
+        (all > 0).then(|| run.lost as f64 / all as f64)
+    });
+    let skipped = of(&|run| Some(run.skipped as f64));
+    let percent = |share: Option<f64>| share.map_or("–".to_owned(), |share| plain(share * 100.0));
+    [
+        percent(kernel.map(|share| share.least)),
+        percent(lost.map(|share| share.most)),
+        skipped.map_or("–".to_owned(), |skipped| plain(skipped.most)),
+    ]
 }
 
 fn calls_table(results: &Results, mode: &str) -> Table {

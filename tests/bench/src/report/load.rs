@@ -6,7 +6,7 @@ use super::measured::{Load, Rounds, memory_per_subscriber, relays, saturation, s
 use super::page::{Part, Picture, Section};
 use super::paths::colour;
 use super::table::Table;
-use super::{curves, subscriber_counts};
+use super::{curves, gso, subscriber_counts};
 use crate::results::{Results, SaturationRun};
 use crate::stats::Spread;
 
@@ -69,7 +69,7 @@ pub(super) fn fan_out(results: &Results) -> Result<Section, Fault> {
             caption,
             svg: curves::draw(&panels, 2, &legend)?,
         });
-        let tables = vec![saturation_table(results)];
+        let tables = vec![saturation_table(results), gso::table(results)];
         section.parts.push(Part { picture, tables });
     }
     Ok(section)
@@ -148,6 +148,8 @@ fn saturation_table(results: &Results) -> Table {
         "packets/s before loss",
         "Gbit/s before loss",
         "relay before loss, µs",
+        "cycles per byte",
+        "kernel's share, %",
         "packets/s at overload",
         "lost at overload, %",
         "relay at overload, µs",
@@ -164,6 +166,16 @@ fn saturation_table(results: &Results) -> Table {
                 text(&of(before, |run| run.packets_per_second), plain),
                 text(&of(before, |run| run.gbit_per_second), plain),
                 text(&of(before, |run| run.per_packet_us), plain),
+                text(&of(before, |run| run.per_packet_us), |us| {
+                    cycles(results, us)
+                }),
+                text(
+                    &of(before, |run| {
+                        run.share_from_kernel
+                            .map_or(f64::NAN, |share| share * 100.0)
+                    }),
+                    plain,
+                ),
                 text(&of(over, |run| run.packets_per_second), plain),
                 text(&of(over, |run| run.share_lost * 100.0), plain),
                 text(&of(over, |run| run.per_packet_us), plain),
@@ -203,11 +215,22 @@ fn growth_table(results: &Results) -> Table {
     table
 }
 
+/// Of the processor for each byte of a message, from µs for each packet.
+fn cycles(results: &Results, micros: f64) -> String {
+    match results.machine.mhz {
+        0.0 => NOTHING.to_owned(),
+        mhz => plain(micros * mhz / MESSAGE),
+    }
+}
+
 fn text(rounds: &Rounds, figure: impl Fn(f64) -> String) -> String {
     spread(rounds).map_or(NOTHING.to_owned(), |spread| figure(spread.median))
 }
 
 /// Differs so much that only ratios can be read.
 const PER_PACKET: &str = "µs per forwarded packet";
+
+/// Bytes of a message.
+const MESSAGE: f64 = 1200.0;
 
 const NOTHING: &str = "–";

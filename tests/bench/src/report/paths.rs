@@ -11,6 +11,7 @@ pub(super) const PLAIN: &str = "plain IP";
 pub(super) const KERNEL: &str = "kernel";
 pub(super) const CLEAR: &str = "kernel, clear";
 pub(super) const USERSPACE: &str = "userspace";
+pub(super) const USERSPACE_NO_GSO: &str = "userspace, no GSO";
 pub(super) const QUINN: &str = "quinn";
 pub(super) const QUINN_NO_GSO: &str = "quinn, no GSO";
 
@@ -30,7 +31,11 @@ pub(super) fn all(results: &Results) -> Vec<&str> {
     let loss = results.upstream_loss.iter().map(|loss| loss.path.as_str());
     let startup = results.startup.iter().map(|startup| startup.path.as_str());
     let measured = delay.chain(cost).chain(saturation).chain(growth);
+    let scale = results.scale.iter().map(|run| run.path.as_str());
+    let film = results.film.iter().map(|run| run.path.as_str());
+    let stacks = results.stacks.iter().map(|stacks| stacks.path.as_str());
     let measured = measured.chain(system_calls).chain(loss).chain(startup);
+    let measured = measured.chain(scale).chain(film).chain(stacks);
     let mut paths = Vec::new();
     for path in measured {
         if !paths.contains(&path) {
@@ -104,7 +109,7 @@ const SHADES: [(&str, Shade); 9] = [
     (KERNEL, shade(0x00, 0x5A, 0xB5, "#5AA9F5")),
     (CLEAR, shade(0x2C, 0x9F, 0xD9, "#9AD8FA")),
     (USERSPACE, shade(0xD5, 0x5E, 0x00, "#FF8A3D")),
-    ("userspace, no GSO", shade(0xE0, 0x9A, 0x1A, "#F3C05E")),
+    (USERSPACE_NO_GSO, shade(0xE0, 0x9A, 0x1A, "#F3C05E")),
     (QUINN, shade(0x00, 0x8A, 0x63, "#2FC495")),
     (QUINN_NO_GSO, shade(0x6A, 0xA8, 0x3C, "#A5DB79")),
     ("moq-relay", shade(0xB4, 0x4C, 0x92, "#E391C6")),

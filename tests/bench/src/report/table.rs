@@ -32,6 +32,11 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// One more row, if there is one.
+    pub(super) fn extend(&mut self, row: Option<Vec<String>>) {
+        self.rows.extend(row);
+    }
+
     /// Whether there is nothing to show.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()

@@ -4,8 +4,8 @@
 
 use super::*;
 use crate::results::{
-    CostRun, Delay, DelayRun, GrowthPoint, Machine, SaturationRun, Startup, SystemCalls,
-    UpstreamLoss,
+    CostRun, Delay, DelayRun, FilmRun, GrowthPoint, Machine, SaturationRun, Stacks, Startup,
+    SystemCalls, UpstreamLoss,
 };
 
 #[test]
@@ -16,10 +16,10 @@ fn all_sections_of_a_whole_run_are_on_the_page() {
     if kept.is_none() {
         std::fs::remove_dir_all(&folder).unwrap();
     }
-    assert_eq!(page.matches("<section>").count(), 9);
+    assert_eq!(page.matches("<section>").count(), 12);
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     // Delay and cost have a picture for each mode.
-    assert_eq!(page.matches("<svg").count(), 4 * 2 + 4);
+    assert_eq!(page.matches("<svg").count(), 4 * 2 + 6);
     assert!(!page.contains("NaN") && !page.contains("inf\""));
     for from_elsewhere in ["<script", "src=", "href=", "url("] {
         assert!(!page.contains(from_elsewhere), "{from_elsewhere}");
@@ -86,6 +86,7 @@ fn figures_of_zero_are_drawn() {
         });
         results.startup.push(Startup {
             path,
+            round: 0,
             ms: vec![0.0],
         });
     }
@@ -159,6 +160,7 @@ fn made_up() -> Results {
             cpus: 2,
             kernel: "6.18".to_owned(),
             model: "made up".to_owned(),
+            mhz: 2600.0,
         },
         seconds: 600.0,
         ..Results::default()
@@ -173,6 +175,9 @@ fn made_up() -> Results {
             }
             if place > 0 {
                 results.saturation.extend(steps(path, round, &mut dice));
+                let many = [100, 1000, 2000]
+                    .map(|count| cost(path, (count, "datagram", round), &mut dice));
+                results.scale.extend(many);
             }
         }
         if place > 0 {
@@ -239,6 +244,9 @@ fn cost(path: MadeUp, (subscribers, mode, round): (u64, &str, u64), dice: &mut D
         } else {
             20_000 * subscribers
         }),
+        share_from_kernel: kernel.then_some(0.98),
+        skipped: 3,
+        lost: 7,
         receivers_us: 4.0,
         source_us: 3.0,
     }
@@ -258,6 +266,7 @@ fn steps((path, _, _, copy): MadeUp, round: u64, dice: &mut Dice) -> Vec<Saturat
                 packets_per_second,
                 gbit_per_second: packets_per_second * 9600.0 / 1e9,
                 per_packet_us: 1e6 / most,
+                share_from_kernel: path.starts_with("kernel").then_some(0.9),
                 share_lost: 1.0 - packets_per_second / offered_per_second,
                 receivers_us: 1.1,
                 source_us: 0.4,
@@ -308,7 +317,39 @@ fn once((path, adds, _, copy): MadeUp, results: &mut Results, dice: &mut Dice) {
     let ms = (0..20)
         .map(|_| dice.skewed(2.0 + adds / 20_000.0))
         .collect();
-    results.startup.push(Startup { path, ms });
+    results.startup.push(Startup {
+        path: path.clone(),
+        round: 0,
+        ms,
+    });
+    results.film.push(film_run(&path, adds, dice));
+    results.stacks.push(stacks(path));
+}
+
+fn film_run(path: &str, adds: f64, dice: &mut Dice) -> FilmRun {
+    let last = (0..50).map(|seq| (seq * 20, dice.skewed(90_000.0 + adds) as u64));
+    FilmRun {
+        path: path.to_owned(),
+        subscribers: 10,
+        frames: 50,
+        messages: 1000,
+        last: last.collect(),
+        lost: 20,
+        ..FilmRun::default()
+    }
+}
+
+fn stacks(path: String) -> Stacks {
+    let top = [("poly1305", 0.3), ("<a as b>::c", 0.1)];
+    let top = top.map(|(name, share)| (name.to_owned(), share)).into();
+    Stacks {
+        path,
+        subscribers: 100,
+        rate: 4000.0,
+        samples: 3000,
+        top,
+        missing: None,
+    }
 }
 
 /// Figures that look like measured ones, the same in each run.

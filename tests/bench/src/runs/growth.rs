@@ -17,7 +17,7 @@ pub(super) fn run(
     numbers: &[usize],
     found: &mut Vec<GrowthPoint>,
 ) -> Result<(), Failure> {
-    let relay = stage.relay(path)?.ok_or("this path has no relay")?;
+    let relay = stage.relay(path, 0)?.ok_or("this path has no relay")?;
     let mut sinks = Vec::new();
     let mut idle = 0;
     for &number in [0].iter().chain(numbers) {

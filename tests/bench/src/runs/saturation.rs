@@ -1,32 +1,32 @@
 //! How much goes through: more and more is offered, until much of it is lost. No RFC.
 //!
-//! A rate at which something was lost is tried again: other work of the machine may have been in the way.
+//! A rate at which something was lost is tried again: other work of the machine may have been in the way. Where the source
+//! does not get the processor for what it should send, there is no more to be offered.
 
-use super::{Session, Stretch};
+use super::Session;
 use crate::plan::Mode;
 use crate::process::{Failure, Process};
 use crate::results::SaturationRun;
-use crate::usage::Usage;
 
 /// One round on one path: an entry for each rate, the last one far beyond what goes through. `step`: how long a rate is
 /// offered, and how much higher the next one is.
 pub(super) fn run(
     session: &mut Session<'_>,
-    step: (f64, f64),
-    round: u64,
+    (seconds, factor): (f64, f64),
     found: &mut Vec<SaturationRun>,
 ) -> Result<(), Failure> {
+    let mut source = session.source(Mode::Datagram, "300")?;
     let _booked = session.stage.network.book_interrupts();
-    let (seconds, factor) = step;
-    let mut rate = LEAST;
+    let subscribers = session.job.subscribers as f64;
+    let mut rate = (LEAST / subscribers).clamp(3.0, 1000.0);
     while rate < MOST {
-        let mut offered = offer(session, rate, seconds, round)?;
-        if offered.share_lost > LOSS {
+        let is_short = |run: &SaturationRun| run.offered_per_second < 0.9 * rate * subscribers;
+        let mut offered = offer(session, &mut source, rate, seconds)?;
+        if offered.share_lost > LOSS || is_short(&offered) {
             found.push(offered);
-            offered = offer(session, rate, seconds, round)?;
+            offered = offer(session, &mut source, rate, seconds)?;
         }
-        let wanted = rate * session.subscribers as f64;
-        let is_over = offered.share_lost > OVERLOAD || offered.offered_per_second < 0.9 * wanted;
+        let is_over = offered.share_lost > OVERLOAD || is_short(&offered);
         found.push(offered);
         if is_over {
             break;
@@ -38,49 +38,71 @@ pub(super) fn run(
 
 fn offer(
     session: &mut Session<'_>,
+    source: &mut Process,
     rate: f64,
     seconds: f64,
-    round: u64,
 ) -> Result<SaturationRun, Failure> {
-    let mut source = session.source(Mode::Datagram, &format!("{rate:.0}"))?;
-    let (stretch, used) = measure(session, &mut source, seconds)?;
-    let offered = stretch.sent * session.subscribers as u64;
+    let (stretch, used) = session.measure(source, seconds, &rate.to_string())?;
+    let subscribers = session.job.subscribers;
+    let offered = stretch.sent * subscribers as u64;
     let packets = stretch.received.packets as f64 / stretch.seconds;
     Ok(SaturationRun {
-        path: session.path.name().into(),
-        subscribers: session.subscribers as u64,
-        round,
+        path: session.path(),
+        subscribers: subscribers as u64,
+        round: session.job.round,
         offered_per_second: offered as f64 / stretch.seconds,
         packets_per_second: packets,
         gbit_per_second: packets * MESSAGE * 8.0 / 1e9,
         per_packet_us: used.relay(),
-        share_lost: stretch.lost(session.subscribers) as f64 / offered.max(1) as f64,
+        share_from_kernel: used.share_from_kernel(),
+        share_lost: stretch.lost(subscribers) as f64 / offered.max(1) as f64,
         receivers_us: used.receivers,
         source_us: used.source,
     })
 }
 
-fn measure(
-    session: &mut Session<'_>,
-    source: &mut Process,
-    seconds: f64,
-) -> Result<(Stretch, Usage), Failure> {
-    let books = session.books(source);
-    let told = session.told();
-    let before = books.read(told);
-    let stretch = session.stretch(source, seconds)?;
-    let mut after = books.read(told);
-    after.bpf = session.told().bpf;
-    let used = after.per_packet(before, stretch.received.packets);
-    Ok((stretch, used))
+/// Messages a second, the most that a path has taken so far without a loss worth mentioning.
+pub(super) fn best(found: &[SaturationRun], path: &str, subscribers: usize) -> Option<f64> {
+    let count = subscribers as u64;
+    let of = found
+        .iter()
+        .filter(|run| run.path == path && run.subscribers == count);
+    let rates = of
+        .filter(|run| run.share_lost <= LOSS)
+        .map(|run| run.offered_per_second / count.max(1) as f64);
+    rates.max_by(f64::total_cmp)
 }
 
-/// Messages a second, to begin with, and never more.
-const LEAST: f64 = 300.0;
-const MOST: f64 = 20_000.0;
+/// Packets a second over all subscribers, to begin with; and messages a second, never more.
+const LEAST: f64 = 30_000.0;
+const MOST: f64 = 50_000.0;
 /// Share of messages that may be lost.
 const LOSS: f64 = 0.001;
 /// Share that is lost when far more is offered than goes through.
 const OVERLOAD: f64 = 0.2;
 /// Bytes of a message.
 const MESSAGE: f64 = 1200.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_rate_is_one_without_loss_of_this_path() {
+        let run = |path: &str, offered_per_second, share_lost| SaturationRun {
+            path: path.into(),
+            subscribers: 100,
+            offered_per_second,
+            share_lost,
+            ..SaturationRun::default()
+        };
+        let found = [
+            run("kernel", 1e5, 0.0),
+            run("kernel", 2e5, 0.001),
+            run("kernel", 4e5, 0.1),
+            run("quinn", 3e5, 0.0),
+        ];
+        assert_eq!(best(&found, "kernel", 100), Some(2000.0));
+        assert_eq!(best(&found, "kernel", 1), None);
+    }
+}

@@ -1,70 +1,85 @@
-//! Delay, and what a forwarded packet costs, at a message each millisecond. No RFC.
+//! Delay, and what a forwarded packet costs, at a message each millisecond or fewer. No RFC.
 //!
 //! Delays come first, since booking the interrupts delays messages.
 
 use super::Session;
 use crate::interruption::pause;
-use crate::plan::Mode;
+use crate::plan::{Mode, Plan, SCALE};
 use crate::process::Failure;
-use crate::results::{CostRun, DelayRun};
+use crate::results::{CostRun, DelayRun, Results};
 
-/// One round on one path: how late messages are.
-pub(super) fn delay(
+/// One round on one path.
+pub(super) fn run(
     session: &mut Session<'_>,
-    mode: Mode,
-    seconds: f64,
-    round: u64,
-) -> Result<DelayRun, Failure> {
-    let mut source = session.source(mode, RATE)?;
+    plan: &Plan,
+    results: &mut Results,
+) -> Result<(), Failure> {
+    for &mode in plan.modes {
+        let found = delay(session, mode, plan.stretch)?;
+        results.delay.push(found);
+    }
+    for &mode in plan.modes {
+        let found = cost(session, mode, plan.stretch, RATE)?;
+        results.cost.push(found);
+    }
+    Ok(())
+}
+
+/// What it costs where many subscribers get what goes through on any path.
+pub(super) fn scale(session: &mut Session<'_>) -> Result<CostRun, Failure> {
+    let rate = (PACKETS / session.job.subscribers as f64).min(RATE);
+    cost(session, Mode::Datagram, SCALE, rate)
+}
+
+/// How late messages are.
+fn delay(session: &mut Session<'_>, mode: Mode, seconds: f64) -> Result<DelayRun, Failure> {
+    let mut source = session.source(mode, &RATE.to_string())?;
     let stretch = session.stretch(&mut source, seconds)?;
     Ok(DelayRun {
-        path: session.path.name().into(),
-        subscribers: session.subscribers as u64,
+        path: session.path(),
+        subscribers: session.job.subscribers as u64,
         mode: mode.name().into(),
-        round,
-        lost: stretch.lost(session.subscribers),
+        round: session.job.round,
+        lost: stretch.lost(session.job.subscribers),
         first: stretch.received.first,
         last: stretch.received.last,
         application: stretch.received.application,
     })
 }
 
-/// The same: what they cost.
-pub(super) fn cost(
+/// What a packet costs at so many messages a second.
+fn cost(
     session: &mut Session<'_>,
     mode: Mode,
     seconds: f64,
-    round: u64,
+    rate: f64,
 ) -> Result<CostRun, Failure> {
-    let mut source = session.source(mode, RATE)?;
+    let mut source = session.source(mode, &rate.to_string())?;
     let _booked = session.stage.network.book_interrupts();
     // To get used to that.
     session.stretch(&mut source, super::WARMING_UP)?;
-    let books = session.books(&source);
-    let told = session.told();
     pause(super::SETTLING)?;
-    let before = books.read(told);
-    let stretch = session.stretch(&mut source, seconds)?;
-    // Asking the relay costs it something, which is not to count.
-    let mut after = books.read(told);
-    let told = session.told();
-    (after.bpf, after.system_calls) = (told.bpf, told.system_calls);
-    let used = after.per_packet(before, stretch.received.packets);
+    let (stretch, used) = session.measure(&mut source, seconds, "")?;
     Ok(CostRun {
-        path: session.path.name().into(),
-        subscribers: session.subscribers as u64,
+        path: session.path(),
+        subscribers: session.job.subscribers as u64,
         mode: mode.name().into(),
-        round,
+        round: session.job.round,
         forwarded: stretch.received.packets,
         process_us: used.process,
         interrupt_us: used.interrupts_without_bpf(),
         bpf_us: used.bpf,
         per_packet_us: used.relay(),
         system_calls: used.system_calls,
+        share_from_kernel: used.share_from_kernel(),
+        skipped: stretch.skipped,
+        lost: stretch.lost(session.job.subscribers),
         receivers_us: used.receivers,
         source_us: used.source,
     })
 }
 
 /// Messages a second.
-const RATE: &str = "1000";
+const RATE: f64 = 1000.0;
+/// Packets a second, over all subscribers, where there are many.
+const PACKETS: f64 = 10_000.0;

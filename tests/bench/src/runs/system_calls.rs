@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{MANY, Session};
+use super::Session;
 use crate::interruption::pause;
 use crate::network::Place;
 use crate::plan::Mode;
@@ -34,8 +34,8 @@ pub(super) fn run(session: &mut Session<'_>, seconds: f64) -> Result<SystemCalls
         return Err(format!("perf counted nothing and said: {said}").into());
     };
     Ok(SystemCalls {
-        path: session.path.name().into(),
-        subscribers: MANY as u64,
+        path: session.path(),
+        subscribers: session.job.subscribers as u64,
         forwarded: stretch.received.packets,
         seconds: stretch.seconds,
         total,

@@ -12,7 +12,7 @@ pub(super) fn run(session: &mut Session<'_>, seconds: f64) -> Result<UpstreamLos
     let _losing = session.stage.network.lose()?;
     let stretch = session.stretch(&mut source, seconds)?;
     Ok(UpstreamLoss {
-        path: session.path.name().into(),
+        path: session.path(),
         behind_ns: behind(&stretch.received.first),
     })
 }
