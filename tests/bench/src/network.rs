@@ -84,7 +84,7 @@ impl Network {
         let booked = Booked(self);
         booked.switch("on", 1);
         for thread in threads() {
-            let _ = run("chrt", &["--fifo", "--pid", "1", &thread.id]);
+            prefer(&thread.id);
             let last = thread::available_parallelism().map_or(0, |count| count.get() - 1);
             pin(&thread, if thread.device == "sub0" { last } else { 0 });
         }
@@ -157,6 +157,11 @@ pub fn threads() -> Vec<Thread> {
     };
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(thread).collect()
+}
+
+/// From now on this process or thread comes before all others, as one does that has a machine of its own.
+pub fn prefer(id: &str) {
+    let _ = run("chrt", &["--fifo", "--pid", "1", id]);
 }
 
 /// Keeps a thread on a processor, if it lets itself.

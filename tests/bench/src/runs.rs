@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::interruption::pause;
-use crate::network::{Network, RELAY_FOR_PUBLISHER, RELAY_FOR_SUBSCRIBERS, SUBSCRIBER};
+use crate::network::{Network, RELAY_FOR_PUBLISHER, RELAY_FOR_SUBSCRIBERS, SUBSCRIBER, prefer};
 use crate::paths::{Path, Programs, Relay, SOON};
 use crate::plan::{Job, Mode, Plan, Section};
 use crate::process::{Failure, Process};
@@ -219,6 +219,8 @@ impl<'a> Session<'a> {
         seconds: f64,
         rate: &str,
     ) -> Result<(Stretch, Usage), Failure> {
+        // A publisher has a machine of its own: the relay's work does not keep it from sending.
+        prefer(&source.id().to_string());
         let books = self.books(source);
         let told = self.told();
         let before = books.read(told);

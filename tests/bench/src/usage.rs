@@ -7,8 +7,8 @@
 //!
 //! Why threads: without them a packet is taken in by whoever is on the processor, most often the source within its system
 //! call, and `/proc/stat` knows the sum only; what receivers and relay cost there cannot be told apart. Threads have a price:
-//! a veth's queue of 256 packets can overflow while the one that empties it waits. So they have processors of their own, the
-//! source sends no bursts, and each row says which share of its packets was the kernel's.
+//! a veth's queue of 256 packets can overflow while the one that empties it waits. So they come before all processes, as does
+//! the source, which sends no bursts, and each row says which share of its packets was the kernel's.
 //!
 //! [`Network::book_interrupts`]: crate::network::Network::book_interrupts
 

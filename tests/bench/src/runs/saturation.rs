@@ -3,7 +3,10 @@
 //! A rate at which something was lost is tried again: other work of the machine may have been in the way. Where the source
 //! does not get the processor for what it should send, there is no more to be offered.
 
+use std::time::Duration;
+
 use super::Session;
+use crate::interruption::pause;
 use crate::plan::Mode;
 use crate::process::{Failure, Process};
 use crate::results::SaturationRun;
@@ -24,6 +27,8 @@ pub(super) fn run(
         let mut offered = offer(session, &mut source, rate, seconds)?;
         if offered.share_lost > LOSS || is_short(&offered) {
             found.push(offered);
+            // What waits from before is not this rate's.
+            pause(RECOVERING)?;
             offered = offer(session, &mut source, rate, seconds)?;
         }
         let is_over = offered.share_lost > OVERLOAD || is_short(&offered);
@@ -73,6 +78,8 @@ pub(super) fn best(found: &[SaturationRun], path: &str, subscribers: usize) -> O
     rates.max_by(f64::total_cmp)
 }
 
+/// For a relay to send what has gathered.
+const RECOVERING: Duration = Duration::from_millis(700);
 /// Packets a second over all subscribers, to begin with; and messages a second, never more.
 const LEAST: f64 = 30_000.0;
 const MOST: f64 = 50_000.0;

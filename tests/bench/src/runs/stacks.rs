@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use super::Session;
 use crate::interruption::pause;
-use crate::network::threads;
+use crate::network::{prefer, threads};
 use crate::plan::Mode;
 use crate::process::{Failure, Process};
 use crate::results::Stacks;
@@ -56,6 +56,7 @@ fn look(
 ) -> Result<BTreeMap<String, u64>, Failure> {
     let mut source = session.source(Mode::Datagram, &rate.to_string())?;
     let _booked = session.stage.network.book_interrupts();
+    prefer(&source.id().to_string());
     let file = session.folder().join("perf.data");
     let mut command = Command::new("perf");
     command.args(["record", "-e", "cpu-clock", "-F", "1999", "-g", "-o"]);
