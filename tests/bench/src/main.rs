@@ -96,10 +96,12 @@ fn run(options: &Options) -> Result<(), Failure> {
         &plan.only(&options.only, options.rounds),
         &options.folder,
     )?;
-    write(options, &results)
+    write(options, &results)?;
+    // What was measured until then is there; but it is not all.
+    interruption::check()
 }
 
-/// Does all jobs; a path that has failed too often is left out from then on.
+/// Does all jobs, or those until a signal comes; a path that has failed too often is left out from then on.
 fn measure(relay: PathBuf, plan: &Plan, folder: &Path) -> Result<Results, Failure> {
     let stage = Stage::build(relay, folder)?;
     let jobs = plan.jobs();
@@ -115,7 +117,7 @@ fn measure(relay: PathBuf, plan: &Plan, folder: &Path) -> Result<Results, Failur
             progress.begin(job);
             match stage.run(plan, job, &mut results) {
                 Ok(()) => *failed = 0,
-                Err(failure) if failure.is::<Interrupted>() => return Err(failure),
+                Err(failure) if failure.is::<Interrupted>() => break,
                 Err(failure) => {
                     *failed += 1;
                     progress.note(&format!("left out: {job}: {failure}"));
