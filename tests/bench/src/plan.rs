@@ -94,7 +94,7 @@ impl Plan {
             rounds: 3,
             subscribers: &[1, 10, 100],
             modes: &[Mode::Datagram, Mode::Stream],
-            stretch: 0.6,
+            stretch: 0.5,
             saturations: 2,
             saturated_too: &[1, 1000],
             step: (0.4, 1.4),
@@ -105,7 +105,7 @@ impl Plan {
             film: 2.0,
             films: 2,
             idle: &[100, 1000, 2000],
-            system_calls: Some(5.0),
+            system_calls: Some(4.0),
             stacks: Some(2.0),
             loss: Some(4.0),
             paths: &Path::ALL,
@@ -271,7 +271,7 @@ const FEW: usize = 10;
 /// How long what many cost is measured.
 pub const SCALE: f64 = 1.0;
 /// Until a relay and its subscribers are there, and what each of them adds to that.
-const COMING_UP: f64 = 2.0;
+const COMING_UP: f64 = 1.5;
 const HANDSHAKE: f64 = 0.002;
 
 #[cfg(test)]

@@ -236,4 +236,4 @@ fn turn(line: &mut Line, orders: &mut Orders) -> Result<usize, Box<dyn Error>> {
 /// Handshakes at a time.
 const AT_ONCE: usize = 50;
 /// Until nothing but media is to be expected.
-const QUIET: Duration = Duration::from_millis(1500);
+const QUIET: Duration = Duration::from_millis(1000);
