@@ -18,7 +18,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, 
 use quinn_udp::{EcnCodepoint, Transmit};
 
 use super::calls::SystemCalls;
-use super::socket::Socket;
+use super::socket::{DEFAULT_ECN, Socket};
 use crate::limits;
 
 /// Datagrams waiting for the kernel; their bytes lie back to back in one buffer.
@@ -195,7 +195,7 @@ impl Outbox {
             return Ok(0);
         };
         with_control(first, |control, space| {
-            let mut headers = MultiHeaders::preallocate(run.len(), Some(space));
+            let mut headers = MultiHeaders::preallocate(run.len(), space);
             let fd = socket.fd().as_raw_fd();
             let flags = MsgFlags::empty();
             self.calls.add();
@@ -219,7 +219,7 @@ impl Outbox {
 /// The space must fit exactly: the kernel reads all of it.
 fn with_control<T>(
     run: &Outgoing,
-    send: impl FnOnce(&[ControlMessage<'_>], Vec<u8>) -> nix::Result<T>,
+    send: impl FnOnce(&[ControlMessage<'_>], Option<Vec<u8>>) -> nix::Result<T>,
 ) -> nix::Result<T> {
     let Manner {
         source,
@@ -233,12 +233,18 @@ fn with_control<T>(
     let (v4, v6) = packet_info(source);
     let mut control = Vec::with_capacity(3);
     let mut space = 0;
-    if run.remote.is_ipv4() {
-        control.push(ControlMessage::Ipv4Tos(&tos));
-        space += cmsg_space!(u8).len();
-    } else {
-        control.push(ControlMessage::Ipv6TClass(&class));
-        space += cmsg_space!(i32).len();
+    // What the socket does by itself need not be said: the kernel allocates memory for two messages or more,
+    // for each buffer.
+    match (run.manner.ecn, run.remote.is_ipv4()) {
+        (Some(DEFAULT_ECN), _) => {}
+        (_, true) => {
+            control.push(ControlMessage::Ipv4Tos(&tos));
+            space += cmsg_space!(u8).len();
+        }
+        (_, false) => {
+            control.push(ControlMessage::Ipv6TClass(&class));
+            space += cmsg_space!(i32).len();
+        }
     }
     if let Some(info) = &v4 {
         control.push(ControlMessage::Ipv4PacketInfo(info));
@@ -252,7 +258,7 @@ fn with_control<T>(
         control.push(ControlMessage::UdpGsoSegments(&segment));
         space += cmsg_space!(u16).len();
     }
-    send(&control, vec![0; space])
+    send(&control, (space > 0).then(|| vec![0; space]))
 }
 
 fn packet_info(source: Option<IpAddr>) -> (Option<in_pktinfo>, Option<in6_pktinfo>) {
@@ -375,6 +381,24 @@ mod tests {
                 assert_eq!(*ecn, Some(Ecn::Ect0));
                 assert_eq!(*source, bench.sockets[0].local());
             }
+        }
+    }
+
+    /// Runs of two, with each of the bits and without.
+    #[test]
+    fn ecn_bits_are_those_asked_for_whatever_the_socket_does_by_itself() {
+        let bits = [None, Some(EcnCodepoint::Ect0), Some(EcnCodepoint::Ect1)];
+        let marks = [None, Some(Ecn::Ect0), Some(Ecn::Ect1)];
+        for (local, any) in [("127.0.0.1:0", "0.0.0.0:0"), ("[::1]:0", "[::]:0")] {
+            let mut bench = bench(&[local, any]);
+            let port = bench.sockets[1].local().port();
+            let remote = SocketAddr::new(bench.sockets[0].local().ip(), port);
+            for ecn in [0, 0, 1, 1, 2, 2, 0, 0, 1, 1].map(|at| bits[at]) {
+                bench.outbox.push(10, remote, Manner { ecn, ..PLAIN });
+            }
+            assert_eq!(bench.outbox.flush(&bench.sockets), Flush::Done);
+            let arrived: Vec<_> = bench.arrived(1).into_iter().map(|it| it.1).collect();
+            assert_eq!(arrived, [0, 0, 1, 1, 2, 2, 0, 0, 1, 1].map(|at| marks[at]));
         }
     }
 

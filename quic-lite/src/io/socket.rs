@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mio::{Interest, Registry, Token};
 use nix::sys::socket::{setsockopt, sockopt};
-use quinn_udp::{UdpSockRef, UdpSocketState};
+use quinn_udp::{EcnCodepoint, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
 
 /// How sockets are opened.
@@ -173,11 +173,22 @@ fn open(address: SocketAddr, config: &SocketConfig) -> io::Result<socket2::Socke
         setsockopt(&socket, sockopt::ReusePort, &true)?;
     }
     socket.set_nonblocking(true)?;
+    mark(&socket, address)?;
     grow(&socket, config)?;
     socket.bind(&address.into())?;
     // Only now: of a socket that cannot be bound there is one thing to say.
     tell_small_buffer(&socket, config)?;
     Ok(socket)
+}
+
+/// Nearly all datagrams carry ECT(0) (RFC 9000 §13.4): the others say so.
+fn mark(socket: &socket2::Socket, address: SocketAddr) -> io::Result<()> {
+    let bits = i32::from(DEFAULT_ECN as u8);
+    setsockopt(socket, sockopt::Ipv4Tos, &bits)?;
+    if address.is_ipv6() {
+        setsockopt(socket, sockopt::Ipv6TClass, &bits)?;
+    }
+    Ok(())
 }
 
 /// With CAP_NET_ADMIN beyond the system's limit, otherwise as far as the limit goes.
@@ -210,6 +221,9 @@ fn explain(address: SocketAddr, error: io::Error) -> io::Error {
     };
     io::Error::new(error.kind(), format!("cannot open UDP {address}: {text}"))
 }
+
+/// The ECN bits of a datagram that says nothing of them.
+pub(super) const DEFAULT_ECN: EcnCodepoint = EcnCodepoint::Ect0;
 
 /// Any free port of the family that reaches `remote`: what a client binds to.
 pub fn any_port(remote: SocketAddr) -> SocketAddr {
