@@ -120,6 +120,11 @@ impl DatagramQueue {
         }
     }
 
+    /// Bytes of the datagram that is next.
+    pub fn next_len(&self) -> Option<usize> {
+        self.queue.front().map(|(_, datagram)| datagram.len())
+    }
+
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()

@@ -105,8 +105,10 @@ impl Connection {
                 break;
             };
             len += written;
-            // A first datagram that leaves much room is alone: the next ones would have to be as small.
-            if written < *first.get_or_insert(written) || written < full - full / 8 {
+            // A first datagram that leaves much room is alone: the next ones would have to be as small. They
+            // are anyway where each is full with one DATAGRAM frame, and those of a stream are alike.
+            let is_full = written >= full - full / 8;
+            if written < *first.get_or_insert(written) || !(is_full || self.has_alike(written)) {
                 break;
             }
         }
@@ -117,6 +119,12 @@ impl Connection {
             path: self.path.tuple(),
             ecn: route.ecn(),
         })
+    }
+
+    /// Whether the DATAGRAM frame that waits next fills a datagram of `size` bytes about as well as any could.
+    fn has_alike(&self, size: usize) -> bool {
+        let waiting = self.datagrams_out.next_len();
+        waiting.is_some_and(|len| (size - size / 8..size).contains(&len))
     }
 
     /// One datagram with a packet of each space that has something to say (RFC 9000 §12.2).

@@ -83,3 +83,26 @@ fn the_largest_datagram_does_not_wait_for_a_delayed_acknowledgement() {
     });
     assert_eq!(pair.now.since(begun), Duration::from_millis(10));
 }
+
+/// RFC 9221 §5: one DATAGRAM frame does not span packets, so most packets are smaller than the path carries.
+#[test]
+fn datagrams_alike_leave_in_one_call_and_others_do_not() {
+    let mut pair = Pair::connected(Setup::default());
+    let (now, mut buffer) = (pair.now, vec![0; 64 << 10]);
+    let max = pair.client.max_datagram_payload().unwrap();
+    let mut segments = |sizes: &[usize]| {
+        for len in sizes {
+            pair.client.send_datagram(&vec![1; *len]).unwrap();
+        }
+        let mut calls = Vec::new();
+        while let Some(transmit) = pair.client.transmit(now, &mut buffer, 10) {
+            let size = transmit.segment_size.unwrap_or(transmit.len);
+            calls.push(transmit.len.div_ceil(size));
+        }
+        calls
+    };
+    let small = max * 3 / 4;
+    assert_eq!(segments(&[small; 4]), [4]);
+    assert_eq!(segments(&[small, small, max]), [2, 1]);
+    assert_eq!(segments(&[small, max]), [1, 1]);
+}
