@@ -13,6 +13,7 @@
 //! | `tracks` | publishers, aliases, members |
 //! | `streams` | a publisher's stream and what it is at each subscriber |
 //! | `sender`, `ledger` | what the kernel sends, as the connection learns of it |
+//! | `carried` | packets that the kernel has brought to everybody |
 //! | `pads` | key streams ahead of time |
 //! | `trial` | whether what the kernel sends arrives |
 //! | `upkeep` | the lease, and what is looked at once in a while |
@@ -22,6 +23,7 @@
 //! more, or after the end of a connection; and nothing is lost or doubled because the kernel sends it
 //! and userspace does not know yet.
 
+mod carried;
 mod clock;
 mod fill;
 mod gate;
@@ -112,6 +114,10 @@ pub trait Offload {
 
     /// All of a publisher's stream has been read, or the rest is not wanted.
     fn end(&mut self, source: Source);
+
+    /// Whether everybody who takes a track has got all datagrams that came for it in this packet: how many those are.
+    /// Nobody is to be asked about with `has_sent` then.
+    fn carried(&mut self, track: TrackId, packet: PacketNumber) -> Option<usize>;
 
     /// Whether a datagram of a track that came in this packet has been sent to a subscriber already. To be
     /// asked once for each datagram and subscriber.

@@ -36,7 +36,7 @@ use crate::limits;
 use crate::serve::{Context, Counters};
 use crate::track::{PeerId, StreamKey};
 use backlog::Subscriber;
-use offloading::{Opened, end, has_sent, open, tell_begun};
+use offloading::{Opened, carried, end, has_sent, open, tell_begun};
 use stream::Stream;
 
 /// The ALPN of a publisher.
@@ -223,6 +223,11 @@ impl RawRelay {
         let len = datagram.len() as u64;
         self.counters.received_datagrams += 1;
         self.counters.received_bytes += len;
+        if let Some(everybody) = carried(cx, publisher, packet) {
+            self.counters.forwarded_datagrams += everybody;
+            self.counters.forwarded_bytes += everybody * len;
+            return;
+        }
         for subscriber in self.subscribers.keys() {
             let is_sent = has_sent(cx, publisher, packet, *subscriber);
             if is_sent || cx.net.send_datagram(*subscriber, datagram.clone()) {

@@ -4,6 +4,7 @@
 //! Whatever the answer, the packet itself goes up to userspace as it is.
 
 use crate::aead;
+use crate::carried;
 use crate::chacha20::header_protection_mask;
 use crate::headers::Datagram;
 use crate::layout::{
@@ -190,6 +191,7 @@ pub fn plan<T: Tables>(
 ) -> Result<u64, Reason> {
     plan.find(tables, &scratch.plain, arrival.len)?;
     let members = members(tables, plan)?;
+    plan.offered = 0;
     plan.log_room = tables.config().map_or(0, |config| config.log_room.load());
     plan.cut(&mut scratch.plain);
     Ok(members)
@@ -221,8 +223,9 @@ fn place(publisher: &Publisher, number: u64) -> Result<&crate::word::Word, Reaso
 }
 
 #[inline(always)]
-fn members<T: Tables>(tables: &T, plan: &Plan) -> Result<u64, Reason> {
+fn members<T: Tables>(tables: &T, plan: &mut Plan) -> Result<u64, Reason> {
     let track = tables.track(plan.track).ok_or(Reason::NoMember)?;
+    plan.version = track.version.load();
     match track.members.load().min(MAX_MEMBERS) {
         0 => Err(Reason::NoMember),
         members => Ok(members),
@@ -245,6 +248,7 @@ pub fn offer<T: Tables>(tables: &T, plan: &mut Plan, index: u64) -> Result<Optio
     let Some(slot_index) = member.slot.load().checked_sub(1) else {
         return Ok(None);
     };
+    plan.offered = plan.offered.wrapping_add(1);
     let Some(slot) = tables.slot(slot_index) else {
         return Ok(None);
     };
@@ -316,6 +320,12 @@ pub fn done<T: Tables>(tables: &T, slot: &Slot, plan: &Plan, arrival: &Arrival, 
     slot.bytes.add(arrival.datagram);
     if let Some(track) = tables.track(plan.track) {
         track.copies.add(copies);
+    }
+    if copies == plan.offered && plan.is_whole() && plan.version != carried::PASSED {
+        let publisher = tables.publisher(plan.slot);
+        if let Some(place) = publisher.and_then(|it| carried::place(it, plan.number)) {
+            place.store(carried::word(plan.number, plan.track, plan.version));
+        }
     }
 }
 

@@ -228,6 +228,8 @@ pub struct Publisher {
     /// Replay window: `number % REPLAY` holds the largest authentic number of its residue, plus one. A packet is
     /// new if and only if its number is larger, and is entered by compare-exchange after its tag was verified.
     pub seen: [Word; REPLAY as usize],
+    /// `number % REPLAY`: a packet that the whole audience of its track has got. See [`crate::carried`].
+    pub carried: [Word; REPLAY as usize],
     /// Streams: `index % SOURCES`, where index is the uni stream's count (stream ID / 4).
     pub sources: [Source; SOURCES as usize],
 }
@@ -270,6 +272,10 @@ pub struct Track {
     pub members: Word,
     /// Copies sent. The kernel adds.
     pub copies: Word,
+    /// Of its audience: see [`crate::carried`]. Userspace writes.
+    pub version: Word,
+    /// Zero.
+    pub spare: Word,
 }
 
 /// A subscriber of a track. Userspace writes `slot` last, and takes a member out by storing zero there;
@@ -418,7 +424,7 @@ pub const fn outlet_index(slot: u32, stream_index: u64) -> u64 {
 const _: () = {
     assert!(size_of::<Config>() == 64 && core::mem::offset_of!(Config, schema) == 0);
     assert!(size_of::<Slot>() == 48 * 8);
-    assert!(size_of::<Publisher>() == 8 + 8 * 1024 + 16 * 256);
+    assert!(size_of::<Publisher>() == 8 + 2 * 8 * 1024 + 16 * 256);
     assert!(size_of::<Outlet>() == 32);
     assert!(size_of::<Member>() == 64);
     assert!(size_of::<Record>() == 128);

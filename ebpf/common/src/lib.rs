@@ -18,6 +18,7 @@
 )]
 
 pub mod aead;
+pub mod carried;
 pub mod chacha20;
 pub mod checksum;
 pub mod egress;

@@ -52,6 +52,10 @@ pub struct Plan {
     pub time: u64,
     /// The track.
     pub track: u64,
+    /// The version of its audience.
+    pub version: u64,
+    /// How many of it were looked at.
+    pub offered: u64,
     /// How many units.
     pub count: u64,
     /// Bytes of plaintext that go on, from the first.
@@ -61,7 +65,9 @@ pub struct Plan {
     /// The walk over the packet's frames. Here and not on the stack, because what the verifier knows nothing
     /// of is the same for it in every round.
     walk: Walk,
-    /// Why the last frame that did not go on did not.
+    /// How many frames of streams and datagrams do not go on.
+    left: u64,
+    /// Why the last of them does not.
     unit: Reason,
     /// Why the walk ended; [`Reason::Forwarded`]: all was seen.
     end: Reason,
@@ -78,6 +84,8 @@ impl Plan {
         log_room: 0,
         time: 0,
         track: NO_TRACK,
+        version: 0,
+        offered: 0,
         count: 0,
         len: 0,
         units: [Planned {
@@ -98,6 +106,7 @@ impl Plan {
             begins: 0,
         }; UNITS],
         walk: Walk::new(0),
+        left: 0,
         unit: Reason::NoUnit,
         end: Reason::TooManyFrames,
     };
@@ -112,6 +121,7 @@ impl Plan {
         self.track = NO_TRACK;
         self.count = 0;
         self.walk = Walk::new(len);
+        self.left = 0;
         self.unit = Reason::NoUnit;
         self.end = Reason::TooManyFrames;
         let mut search = Search {
@@ -134,6 +144,7 @@ impl Plan {
             self.track = track;
         }
         if self.track != track {
+            self.left = self.left.wrapping_add(1);
             return true;
         }
         let Some(place) = self.units.get_mut(opaque(self.count) as usize) else {
@@ -229,6 +240,12 @@ impl Plan {
         tables.alias(self.slot, heading?.alias)
     }
 
+    /// Whether all that is for tracks goes on.
+    #[inline(always)]
+    pub const fn is_whole(&self) -> bool {
+        self.left == 0
+    }
+
     /// Cuts off what lies before the first and behind the last unit, and makes PADDING of what lies between.
     #[inline(always)]
     pub fn cut(&mut self, text: &mut Text) {
@@ -277,6 +294,7 @@ impl<T: Tables> Rounds for Search<'_, T> {
         match plan.classify(self.tables, self.text, unit) {
             Ok((track, planned)) => plan.take(track, planned),
             Err(reason) => {
+                plan.left = plan.left.wrapping_add(1);
                 plan.unit = reason;
                 true
             }

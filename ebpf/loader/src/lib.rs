@@ -15,5 +15,5 @@ pub mod twin;
 pub use engine::Engine;
 pub use kernel::Kernel;
 pub use memory::{Memory, Sizes};
-pub use relay_ebpf_common::{layout, log, pad, verdict, word};
+pub use relay_ebpf_common::{carried, layout, log, pad, verdict, word};
 pub use twin::Twin;

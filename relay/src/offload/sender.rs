@@ -13,6 +13,7 @@ use quic_lite::connection::{
 };
 use quic_lite::wire::packet_number::PacketNumber;
 use relay_ebpf_loader::Memory;
+use relay_ebpf_loader::carried;
 use relay_ebpf_loader::layout::{OUTLETS, Outlet, Record, SentUnit, Slot, fate, flag};
 use relay_ebpf_loader::log::{self, Entry};
 
@@ -108,11 +109,18 @@ impl Sender {
 
     fn note_datagrams(&self, record: &Record) {
         let mut datagrams = None;
-        for origin in origins(record) {
+        // The relay asks no more about packets that it has passed over.
+        for origin in origins(record).filter(|origin| !self.is_passed(*origin)) {
             datagrams
                 .get_or_insert_with(|| self.ledger.datagrams())
                 .add(origin);
         }
+    }
+
+    fn is_passed(&self, (from, number): Origin) -> bool {
+        let publisher = self.memory.publisher(from as u32);
+        let passed = carried::word(number, from >> 32, carried::PASSED);
+        carried::place(publisher, number).is_some_and(|place| place.load() == passed)
     }
 
     /// What became of the number that `record` is about.

@@ -91,6 +91,7 @@ fn wipe(memory: &Memory, index: u32) {
     let publisher = memory.publisher(index);
     publisher.largest.store(0);
     zero_all(&publisher.seen);
+    zero_all(&publisher.carried);
     for source in &publisher.sources {
         zero(&[&source.state, &source.index]);
     }

@@ -19,7 +19,16 @@ pub(super) struct Fed {
     /// Its number in the kernel, as long as the kernel forwards it.
     pub(super) index: Option<u32>,
     pub(super) members: BTreeMap<SubscriptionId, Taking>,
+    /// How many of them have a place.
+    placed: usize,
     places: Places,
+}
+
+impl Fed {
+    /// Whether the kernel knows everybody who takes it.
+    pub(super) fn is_in_kernel(&self) -> bool {
+        self.placed == self.members.len()
+    }
 }
 
 /// A subscription.
@@ -89,6 +98,7 @@ impl Offloader {
         for taking in fed.members.values_mut() {
             taking.place = None;
         }
+        fed.placed = 0;
         let is_unwanted = fed.members.is_empty();
         if let (Some(index), Some(selector)) = (index, selector) {
             self.clear_track(publisher, index, selector);
@@ -127,6 +137,7 @@ impl Offloader {
             self.memory.member(index, place).slot.store(0);
         }
         shared.members.store(0);
+        super::carried::renew(shared);
         for source in &self.memory.publisher(slot_index).sources {
             if source.state.load() == u64::from(index) + 1 {
                 source.state.store(Source::DONE);
@@ -185,6 +196,8 @@ impl Offloader {
         if let (Some(index), Some(place)) = (fed.index, place) {
             self.memory.member(index, place).slot.swap(0);
             fed.places.left.push(place);
+            fed.placed -= 1;
+            super::carried::renew(self.memory.track(index));
         }
     }
 
@@ -338,6 +351,8 @@ impl Offloader {
             .track(index)
             .members
             .store(u64::from(fed.places.end));
+        fed.placed += 1;
+        super::carried::renew(self.memory.track(index));
         Ok(())
     }
 }

@@ -59,6 +59,16 @@ pub(super) fn end(cx: &mut Context<'_>, source: Source) {
     }
 }
 
+/// How many subscribers have got all datagrams of this packet, if all have.
+pub(super) fn carried(
+    cx: &mut Context<'_>,
+    publisher: &Publisher,
+    packet: PacketNumber,
+) -> Option<u64> {
+    let carried = cx.net.offload()?.carried(track(publisher), packet)?;
+    Some(carried as u64)
+}
+
 /// Whether a subscriber has got a datagram of this packet already.
 pub(super) fn has_sent(
     cx: &mut Context<'_>,

@@ -162,6 +162,10 @@ impl Offload for Connections<'_> {
         }
     }
 
+    fn carried(&mut self, track: TrackId, packet: PacketNumber) -> Option<usize> {
+        self.offloader.as_ref()?.carried(track, packet)
+    }
+
     fn has_sent(&mut self, track: TrackId, packet: PacketNumber, to: PeerId) -> bool {
         let now = self.now;
         self.offloader

@@ -324,31 +324,17 @@ impl Relay {
         self.counters.received_datagrams += 1;
         self.counters.received_bytes += datagram.len() as u64;
         let location = object.location;
-        let arriving = self.arriving;
         let Some(track) = self.tracks.get_mut(&id) else {
             return;
         };
         track.saw(location);
         track.has_datagrams = true;
-        for subscription in &track.subscriptions {
-            let Some(subscription) = self.subscriptions.get(subscription) else {
-                continue;
-            };
-            if !subscription.forward
-                || !subscription.accepted
-                || !subscription.window.contains(location)
-            {
-                continue;
+        match Self::carried(self.arriving, cx, id) {
+            Some(everybody) => {
+                self.counters.forwarded_datagrams += everybody;
+                self.counters.forwarded_bytes += everybody * datagram.len() as u64;
             }
-            let copy = with_alias(datagram, &object, subscription.alias);
-            let len = copy.len() as u64;
-            let is_sent = Self::has_sent(arriving, cx, id, subscription.peer);
-            if is_sent || cx.net.send_datagram(subscription.peer, copy) {
-                self.counters.forwarded_datagrams += 1;
-                self.counters.forwarded_bytes += len;
-            } else {
-                self.counters.dropped_datagrams += 1;
-            }
+            None => self.forward_object(cx, id, datagram, &object),
         }
         self.keep_datagram(
             id,
@@ -359,6 +345,39 @@ impl Relay {
             },
         );
         self.progress_fetches(cx, id);
+    }
+
+    /// A datagram, to each who has not got it.
+    fn forward_object(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TrackId,
+        datagram: &Chunk,
+        object: &ObjectDatagram<'_>,
+    ) {
+        let Some(track) = self.tracks.get(&id) else {
+            return;
+        };
+        for subscription in &track.subscriptions {
+            let Some(subscription) = self.subscriptions.get(subscription) else {
+                continue;
+            };
+            if !subscription.forward
+                || !subscription.accepted
+                || !subscription.window.contains(object.location)
+            {
+                continue;
+            }
+            let copy = with_alias(datagram, object, subscription.alias);
+            let len = copy.len() as u64;
+            let is_sent = Self::has_sent(self.arriving, cx, id, subscription.peer);
+            if is_sent || cx.net.send_datagram(subscription.peer, copy) {
+                self.counters.forwarded_datagrams += 1;
+                self.counters.forwarded_bytes += len;
+            } else {
+                self.counters.dropped_datagrams += 1;
+            }
+        }
     }
 }
 

@@ -73,6 +73,16 @@ impl Relay {
         })
     }
 
+    /// How many subscriptions have got the datagram that is being read, if all have.
+    pub(super) fn carried(
+        arriving: Option<PacketNumber>,
+        cx: &mut Context<'_>,
+        track: TrackId,
+    ) -> Option<u64> {
+        let carried = cx.net.offload()?.carried(track, arriving?)?;
+        Some(carried as u64)
+    }
+
     /// Whether the kernel has sent the datagram that is being read to a subscriber.
     pub(super) fn has_sent(
         arriving: Option<PacketNumber>,

@@ -20,6 +20,8 @@ pub(super) struct Other {
     pub(super) opened: HashMap<(Source, PeerId), StreamId>,
     /// Datagrams that it has sent before the relay knew.
     pub(super) sent: HashSet<(PacketNumber, PeerId)>,
+    /// Packets whose datagrams it has sent to so many, which are all.
+    pub(super) carried: HashMap<PacketNumber, usize>,
 }
 
 impl Ends {
@@ -70,6 +72,11 @@ impl Offload for Ends {
 
     fn end(&mut self, source: Source) {
         assert!(self.other().begun.remove(&source), "ended once");
+    }
+
+    fn carried(&mut self, track: TrackId, packet: PacketNumber) -> Option<usize> {
+        assert!(self.other().fed.contains_key(&track));
+        self.other().carried.get(&packet).copied()
     }
 
     fn has_sent(&mut self, track: TrackId, packet: PacketNumber, to: PeerId) -> bool {
