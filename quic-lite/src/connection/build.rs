@@ -75,6 +75,20 @@ impl Connection {
     }
 
     fn has_data_in(&self, id: SpaceId) -> bool {
+        self.has_more_than_datagrams(id)
+            || id == SpaceId::Data
+                && !self.datagrams_out.is_empty()
+                && self.spaces.has_keys(SpaceId::Data)
+    }
+
+    /// Whether nothing but datagrams waits, if anything does.
+    pub(super) fn has_datagrams_at_most(&self) -> bool {
+        !SpaceId::ALL
+            .into_iter()
+            .any(|id| self.has_more_than_datagrams(id))
+    }
+
+    fn has_more_than_datagrams(&self, id: SpaceId) -> bool {
         let Some(space) = self.spaces.get(id).filter(|space| space.keys.is_known()) else {
             return false;
         };
@@ -83,7 +97,6 @@ impl Connection {
 
     fn has_frames(&self) -> bool {
         self.streams.has_pending()
-            || !self.datagrams_out.is_empty()
             || self.control.has_pending()
             || self.local_ids.has_pending()
             || self.remote_ids.has_pending()

@@ -3,8 +3,9 @@
 //!
 //! What it has done is collected before an acknowledgement is read, before timers are served and before
 //! anything is sent, and on a timer of its own in case nothing of that happens. While we have something
-//! to send it may spend nothing; when we have not, it gets all that is left. Promise: collecting costs
-//! one call when there is nothing, and nothing is allocated for a packet.
+//! to send it may spend nothing; when we have not, it gets all that is left. Only DATAGRAM frames that
+//! wait do not hold it back, for their order is nobody's concern: it gets what they leave of the window.
+//! Promise: collecting costs one call when there is nothing, and nothing is allocated for a packet.
 
 use core::time::Duration;
 
@@ -150,7 +151,7 @@ impl Connection {
         }
     }
 
-    /// Nothing more is to be sent now: the other sender may have the rest.
+    /// Nothing more is to be sent now: the other sender may have what we do not need.
     pub(super) fn end_sending(&mut self, now: Time) {
         if self.streams.other().is_none() {
             return;
@@ -158,7 +159,7 @@ impl Connection {
         self.set_outstanding(Outstanding::default());
         let may_share = self.state.is_established()
             && self.path.is_validated()
-            && !self.has_data()
+            && self.has_datagrams_at_most()
             && !self.recovery.is_mtu_probe_overdue();
         if may_share {
             self.grant();
@@ -181,13 +182,14 @@ impl Connection {
 
 impl Connection {
     fn grant(&mut self) {
+        let (_, waiting) = self.queued_datagrams();
         let next = self.next_number(SpaceId::Data);
         let (max_uni_streams, stream_data) = self.streams.limits_for_others();
         let skip_at = self.recovery.skip_at(next, self.skip_random);
         // Whoever took that number has left it out, and tells soon.
         let has_skipped = skip_at < next;
         let grant = Grant {
-            bytes: self.recovery.window_for_others(),
+            bytes: self.recovery.window_for_others().saturating_sub(waiting as u64),
             data: self.streams.credit_for_others(),
             max_uni_streams,
             stream_data,

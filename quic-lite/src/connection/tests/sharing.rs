@@ -160,6 +160,30 @@ fn the_congestion_window_holds_for_both_at_every_moment() {
     }
 }
 
+/// Datagrams of userspace until so many bytes wait for the pacer.
+fn queue_datagrams(relay: &mut Relay, bytes: u64) {
+    while relay.pair.server().queued_datagrams().1 < bytes as usize {
+        let sent = relay.pair.server().send_datagram(&[1; 1000]);
+        assert!(sent.is_ok(), "{sent:?}");
+        relay.pair.exchange();
+    }
+}
+
+#[test]
+fn datagrams_that_wait_for_the_pacer_leave_the_kernel_the_rest_of_the_window() {
+    let mut relay = Relay::new(Setup::default());
+    begin(&mut relay, 20, 20_000);
+    relay.run();
+    queue_datagrams(&mut relay, 3000);
+    assert!(relay.send(&datagram()), "there is window enough for both");
+    let cwnd = relay.pair.server().cwnd();
+    queue_datagrams(&mut relay, cwnd);
+    assert!(!relay.send(&datagram()), "what waits needs all of it");
+    relay.pass(millis(500));
+    assert_eq!(relay.pair.server().queued_datagrams().0, 0);
+    assert!(relay.send(&datagram()));
+}
+
 #[test]
 fn every_key_update_stops_the_kernel_first() {
     let mut setup = Setup::default();

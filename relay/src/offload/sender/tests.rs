@@ -76,7 +76,7 @@ fn a_packet_is_told_with_its_frames() {
     let (memory, mut sender) = sender();
     let number = take(&memory, 1200);
     let id = StreamId::new(Side::Server, Dir::Uni, 4).value();
-    let units = [(id, 10, 20 | SentUnit::FIN), (SentUnit::DATAGRAM, 6, 0)];
+    let units = [(id, 10, 20 | SentUnit::FIN), (SentUnit::DATAGRAM, 6 << 32, 0)];
     record(&memory, number, fate::SENT, 1200, &units);
     let Some(OtherPacket::Sent {
         time, size, frames, ..
@@ -89,7 +89,7 @@ fn a_packet_is_told_with_its_frames() {
     assert_eq!((frame.id.value(), frame.offset), (id, 10));
     assert_eq!((frame.len, frame.fin, frames.datagrams), (20, true, 1));
     assert_eq!(frames.streams[1], None);
-    assert!(sender.ledger.datagrams().take((6, 77)));
+    assert!(sender.ledger.datagrams().take((6 << 32, 77)));
 }
 
 #[test]
