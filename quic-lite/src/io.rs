@@ -25,6 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use mio::event::Event as Ready;
@@ -55,6 +56,13 @@ pub trait Application {
 
     /// When [`Self::on_tick`] must be called at the latest.
     fn next_timeout(&self) -> Option<Time>;
+
+    /// How long nobody waits for what comes in, after [`Self::on_tick`]: the loop may rest for so long, and find more
+    /// to do at once. No rest is longer than to the next deadline.
+    fn rest(&self, now: Time) -> Option<Duration> {
+        let _ = now;
+        None
+    }
 
     /// Ends the loop.
     fn is_done(&self) -> bool;
@@ -240,7 +248,14 @@ impl Driver {
         }
         let deadlines = [self.endpoint.next_timeout(), app.next_timeout()];
         let deadline = deadlines.into_iter().flatten().min();
-        self.alarm.timeout(self.clock.now(), deadline, &self.calls)
+        let now = self.clock.now();
+        if let Some(rest) = app.rest(now).filter(|_| self.blocked.is_none()) {
+            let rest = deadline.map_or(rest, |deadline| deadline.since(now).min(rest));
+            self.calls.add();
+            thread::sleep(rest);
+            return Ok(Some(Duration::ZERO));
+        }
+        self.alarm.timeout(now, deadline, &self.calls)
     }
 
     /// Reads from all sockets in turn until they are empty or the budget is spent.

@@ -194,6 +194,10 @@ impl Application for Daemon {
         [server, self.leave_at, control].into_iter().flatten().min()
     }
 
+    fn rest(&self, now: Time) -> Option<Duration> {
+        self.server.rest(now)
+    }
+
     fn is_done(&self) -> bool {
         self.has_left || self.interrupt.is_urgent()
     }

@@ -13,6 +13,7 @@
 //! | `tracks` | publishers, aliases, members |
 //! | `streams` | a publisher's stream and what it is at each subscriber |
 //! | `sender`, `ledger` | what the kernel sends, as the connection learns of it |
+//! | `calm` | whether anybody waits for userspace |
 //! | `carried` | packets that the kernel has brought to everybody |
 //! | `pads` | key streams ahead of time |
 //! | `trial` | whether what the kernel sends arrives |
@@ -23,6 +24,7 @@
 //! more, or after the end of a connection; and nothing is lost or doubled because the kernel sends it
 //! and userspace does not know yet.
 
+mod calm;
 mod carried;
 mod clock;
 mod fill;
@@ -40,6 +42,7 @@ mod tracks;
 mod trial;
 mod upkeep;
 
+use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -206,6 +209,9 @@ impl Offloader {
     /// A turn of the event loop, after its events and before anything is sent.
     pub fn on_tick(&mut self, now: Time, endpoint: &mut Endpoint) {
         self.renew_lease(now);
+        if !(self.stirred.is_empty() && self.unsettled.is_empty() && self.asked.is_empty()) {
+            self.upkeep.calm.disturb(now);
+        }
         for peer in core::mem::take(&mut self.stirred) {
             self.refresh(now, endpoint, peer);
         }
@@ -216,6 +222,16 @@ impl Offloader {
         self.free_ended(endpoint);
         self.look_around(now, endpoint);
         self.fill_pads(now);
+    }
+
+    /// How long nobody waits for userspace, after [`Self::on_tick`].
+    pub fn rest(&self, now: Time) -> Option<Duration> {
+        self.upkeep.calm.rest(now)
+    }
+
+    /// Something is going on besides the forwarding of media.
+    pub const fn disturb(&mut self, now: Time) {
+        self.upkeep.calm.disturb(now);
     }
 
     /// When [`Self::on_tick`] must be called at the latest: the lease runs out.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use integration::for_each_seed;
+use quic_relay::moqt::Location;
 use quic_relay::offload::Reason;
 
 use super::client::{Name, Part};
-use super::media::{AUDIO, VIDEO, check, publish, publisher, subscriber, write};
+use super::media::{AUDIO, VIDEO, check, payload, publish, publisher, subscriber, write};
 use super::world::{Settings, World};
 
 #[test]
@@ -96,6 +97,44 @@ fn who_comes_and_goes_leaves_nothing_behind() {
         assert!(world.endpoint.is_idle());
         assert_eq!(world.server.offloader().unwrap().slots().0, 0);
         assert_eq!(world.server.counters().violations, 0);
+    });
+}
+
+#[test]
+fn each_datagram_comes_once_while_the_audience_changes() {
+    for_each_seed(4, |seed| {
+        let settings = Settings {
+            slots: 40,
+            wait: Duration::from_millis(seed % 4 * 3),
+            ..Settings::new(seed)
+        };
+        let mut world = World::new(settings);
+        world.join(publisher());
+        let steady = world.join(subscriber());
+        let mut here: Vec<usize> = Vec::new();
+        for number in 0..1200 {
+            let location = Location::new(number / 10, number % 10);
+            let bytes = payload("video", location.group, location.object, 150);
+            world.clients[0].send("video", location, &bytes);
+            world.run(Duration::from_millis(1));
+            come_or_go(&mut world, &mut here);
+        }
+        world.run(Duration::from_secs(2));
+        for client in &world.clients {
+            let mut came = client.datagrams.clone();
+            came.sort();
+            let all = came.len();
+            came.dedup();
+            assert_eq!(came.len(), all, "nobody gets one twice");
+        }
+        let came = &world.clients[steady].datagrams;
+        assert_eq!(came.len(), 1200, "who stays gets them all");
+        let (kernel, _) = world.packets(steady);
+        println!(
+            "{seed}: {} came, {kernel} from the kernel",
+            world.clients.len()
+        );
+        assert!(world.clients.len() > 20 && kernel > 400, "{kernel}");
     });
 }
 

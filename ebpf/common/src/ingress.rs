@@ -309,6 +309,14 @@ fn wanted<T: Tables>(
     room::is_likely(slot, plan, turn)
 }
 
+/// Notes that userspace has to do something with a publisher's packet, unless nothing in it is for a track.
+#[inline(always)]
+pub fn left(slot: &Slot, reason: Reason) {
+    if reason as u64 != Reason::NoUnit as u64 {
+        slot.refuse(reason);
+    }
+}
+
 /// Counts a packet whose members were all looked at.
 #[inline(always)]
 pub fn done<T: Tables>(tables: &T, slot: &Slot, plan: &Plan, arrival: &Arrival, copies: u64) {

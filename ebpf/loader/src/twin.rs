@@ -131,6 +131,9 @@ impl Twin {
             }
             None => Err(Reason::NotActive),
         };
+        if let Err(reason) = result {
+            ingress::left(slot, reason);
+        }
         slot.leave();
         result
     }

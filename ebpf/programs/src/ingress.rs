@@ -74,10 +74,11 @@ pub fn give_up(slot: &Slot) -> i32 {
 
 #[inline(always)]
 fn end(slot: &Slot, result: Result<(), Reason>) {
-    slot.leave();
     if let Err(reason) = result {
+        ingress::left(slot, reason);
         Maps.count(reason);
     }
+    slot.leave();
 }
 
 #[inline(always)]

@@ -189,7 +189,10 @@ impl Connection {
         // Whoever took that number has left it out, and tells soon.
         let has_skipped = skip_at < next;
         let grant = Grant {
-            bytes: self.recovery.window_for_others().saturating_sub(waiting as u64),
+            bytes: self
+                .recovery
+                .window_for_others()
+                .saturating_sub(waiting as u64),
             data: self.streams.credit_for_others(),
             max_uni_streams,
             stream_data,

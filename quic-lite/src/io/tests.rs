@@ -238,6 +238,7 @@ struct Observer {
     readable: Vec<usize>,
     timeout: Option<Time>,
     reached: Option<Time>,
+    rest: Option<Duration>,
 }
 
 impl Application for Observer {
@@ -252,6 +253,10 @@ impl Application for Observer {
 
     fn next_timeout(&self) -> Option<Time> {
         self.timeout
+    }
+
+    fn rest(&self, _now: Time) -> Option<Duration> {
+        self.rest
     }
 
     fn is_done(&self) -> bool {
@@ -338,4 +343,25 @@ fn a_turn_sends_a_limited_number_of_datagrams() {
     let connections = endpoint.handles().filter_map(|it| endpoint.connection(it));
     let sent: u64 = connections.map(|it| it.stats().packets_sent).sum();
     assert!(sent <= limit as u64 && sent > 0, "{sent} datagrams");
+}
+
+#[test]
+fn a_loop_that_rests_is_woken_by_deadlines_only() {
+    let mut driver = idle_driver();
+    let address = driver.local_addresses()[0];
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    stranger.send_to(&[0; 50], address).unwrap();
+    let start = driver.now();
+    let mut observer = Observer {
+        timeout: Some(start + Duration::from_millis(40)),
+        rest: Some(PATIENCE),
+        ..Observer::default()
+    };
+    driver.turn(&mut observer).unwrap();
+    let rested = driver.now().since(start);
+    assert!(
+        rested >= Duration::from_millis(40) && rested < PATIENCE,
+        "{rested:?}"
+    );
+    assert!(!driver.sockets[0].readable, "it was read afterwards");
 }

@@ -12,11 +12,13 @@ use quic_lite::error::TransportErrorCode;
 use relay_ebpf_loader::Memory;
 use relay_ebpf_loader::layout::LEASE_NANOS;
 
+use super::calm::Calm;
 use super::ledger::Origin;
 use super::pads::{Span, Stream};
 use super::reason::Reason;
 use super::sender::origins;
 use super::served::{AckState, PublisherSlot, Served, SubscriberSlot};
+use super::tracks::Fed;
 use super::{Offloader, fill, gate};
 use crate::track::{PeerId, SubscriptionId, TrackId};
 
@@ -32,6 +34,7 @@ pub(super) struct Upkeep {
     next_inspection: Time,
     /// Whose pads were filled last.
     filled: Option<PeerId>,
+    pub(super) calm: Calm,
 }
 
 impl Upkeep {
@@ -70,6 +73,9 @@ impl Offloader {
                 self.inspect(now, endpoint, peer);
             }
         }
+        let mut fed = self.tracks.values().filter(|fed| fed.publisher.is_some());
+        let is_whole = fed.all(Fed::is_in_kernel) && endpoint.half_open() == 0;
+        self.upkeep.calm.set_whole(is_whole);
     }
 
     /// Whether what the kernel sends to a subscriber arrives, and no program is lost in its slot.
@@ -197,8 +203,13 @@ impl Offloader {
     pub(super) fn fill_pads(&mut self, now: Time) {
         let after = PeerId(self.upkeep.filled.map_or(0, |peer| peer.0 + 1));
         let mut stream = Stream::new();
+        self.upkeep.calm.begin_turn();
         let budget = self.fill_some(now, after.., PADS_PER_TURN, &mut stream);
-        self.fill_some(now, ..after, budget, &mut stream);
+        let budget = self.fill_some(now, ..after, budget, &mut stream);
+        self.upkeep.calm.end_turn(now);
+        if budget == 0 {
+            self.upkeep.calm.disturb(now);
+        }
     }
 
     /// The same for some of the connections; how much time is left.
@@ -214,10 +225,17 @@ impl Offloader {
                 break;
             }
             if let Some(publisher) = &mut served.publisher {
-                budget -= fill_publisher(&self.memory, now, publisher, budget, stream);
+                let made = fill_publisher(&self.memory, now, publisher, budget, stream);
+                let refused = self.memory.slot(publisher.slot).refused.load();
+                let is_busy = now.since(publisher.use_.at) <= BUSY;
+                self.upkeep.calm.see(refused, is_busy, made);
+                budget -= made;
             }
             if let Some(subscriber) = &mut served.subscriber {
-                budget -= fill_subscriber(&self.memory, now, subscriber, budget, stream);
+                let made = fill_subscriber(&self.memory, now, subscriber, budget, stream);
+                let refused = self.memory.slot(subscriber.slot).refused.load();
+                self.upkeep.calm.see(refused, false, made);
+                budget -= made;
             }
             self.upkeep.filled = Some(*peer);
         }
@@ -328,6 +346,8 @@ const INSPECTION: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(10);
 /// Pads are made for slots that were used within this.
 const RECENT: Duration = Duration::from_secs(2);
+/// Who has sent within this is going to send more.
+const BUSY: Duration = Duration::from_millis(100);
 /// Pads made in one turn: less than half a millisecond.
 const PADS_PER_TURN: usize = 512;
 /// Packets of a publisher may come so much out of order and still find their pads.

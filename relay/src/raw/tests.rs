@@ -294,6 +294,13 @@ fn what_another_forwarder_has_done_is_not_done_again() {
     assert_eq!(world.ends.datagrams[&b].len(), 1);
     assert_eq!(world.relay.counters().forwarded_datagrams, 2);
 
+    let (number, other) = (PacketNumber::new(1), world.ends.other.as_mut());
+    other.expect("still there").carried.insert(number, 2);
+    world.act(|relay, cx| relay.on_datagram(cx, publisher, (number, &datagram)));
+    assert!(!world.ends.datagrams.contains_key(&a));
+    assert_eq!(world.ends.datagrams[&b].len(), 1);
+    assert_eq!(world.relay.counters().forwarded_datagrams, 4);
+
     let streams = world.ends.streams.get_mut(&a).expect("connected");
     let theirs = streams.open(Dir::Uni).expect("credit");
     let source = (publisher, world.begin(publisher, b"stream"));

@@ -10,11 +10,12 @@
 
 use core::time::Duration;
 
-use quic_lite::Time;
 use quic_lite::config::Config;
 use quic_lite::connection::Event;
 use quic_lite::endpoint::{Endpoint, Handle};
 use quic_lite::io::Application;
+use quic_lite::stream::StreamEvent;
+use quic_lite::{Dir, Time};
 
 use super::connections::{Connections, Dialer};
 use super::{Context, Counters, Relay, RelayConfig, Roles};
@@ -201,6 +202,9 @@ impl Application for Server {
         let is_raw = self.raw.role(peer).is_some();
         if let Some(offloader) = &mut self.offloader {
             offloader.on_event(now, endpoint, handle, &event);
+            if !is_media(&event) {
+                offloader.disturb(now);
+            }
         }
         match event {
             Event::Connected => self.on_connected(now, endpoint, handle),
@@ -244,7 +248,21 @@ impl Application for Server {
         self.relay.next_timeout().into_iter().chain(turn).min()
     }
 
+    fn rest(&self, now: Time) -> Option<Duration> {
+        self.offloader.as_ref()?.rest(now)
+    }
+
     fn is_done(&self) -> bool {
         self.leaving && self.relay.is_empty() && self.raw.is_empty()
+    }
+}
+
+/// Whether that is what happens all the time while media flow.
+fn is_media(event: &Event) -> bool {
+    match event {
+        Event::DatagramReceived => true,
+        Event::Stream(StreamEvent::Opened(id) | StreamEvent::Readable(id)) => id.dir() == Dir::Uni,
+        Event::Stream(_) => true,
+        _ => false,
     }
 }

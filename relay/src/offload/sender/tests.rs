@@ -76,7 +76,10 @@ fn a_packet_is_told_with_its_frames() {
     let (memory, mut sender) = sender();
     let number = take(&memory, 1200);
     let id = StreamId::new(Side::Server, Dir::Uni, 4).value();
-    let units = [(id, 10, 20 | SentUnit::FIN), (SentUnit::DATAGRAM, 6 << 32, 0)];
+    let units = [
+        (id, 10, 20 | SentUnit::FIN),
+        (SentUnit::DATAGRAM, 6 << 32, 0),
+    ];
     record(&memory, number, fate::SENT, 1200, &units);
     let Some(OtherPacket::Sent {
         time, size, frames, ..
