@@ -250,12 +250,16 @@ impl Driver {
         let deadline = deadlines.into_iter().flatten().min();
         let now = self.clock.now();
         if let Some(rest) = app.rest(now).filter(|_| self.blocked.is_none()) {
-            let rest = deadline.map_or(rest, |deadline| deadline.since(now).min(rest));
-            self.calls.add();
-            thread::sleep(rest);
+            self.rest(deadline.map_or(rest, |deadline| deadline.since(now).min(rest)));
             return Ok(Some(Duration::ZERO));
         }
         self.alarm.timeout(now, deadline, &self.calls)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "nothing is to wake the loop")]
+    fn rest(&self, duration: Duration) {
+        self.calls.add();
+        thread::sleep(duration);
     }
 
     /// Reads from all sockets in turn until they are empty or the budget is spent.

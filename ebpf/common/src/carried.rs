@@ -19,7 +19,7 @@ pub const fn word(number: u64, track: u64, version: u64) -> u64 {
 
 /// The version that follows.
 pub const fn next(version: u64) -> u64 {
-    version % 0xffff + 1
+    (version % 0xffff).wrapping_add(1)
 }
 
 /// Where a packet's word stands.
