@@ -23,7 +23,7 @@ impl Offloader {
                 && place.compare_exchange(found, passed)
         };
         // What was passed over once is, with all that it carries.
-        (found == passed || is_carried()).then(|| fed.members.len())
+        (found == passed || is_carried()).then_some(fed.members.len())
     }
 }
 
