@@ -160,7 +160,7 @@ pub const TARGETS: &[Target] = &[
     target("moqt_order", moqt_order, 2500, Ceiling(32 << 10, 128)),
     target("relay", relay, 200, Ceiling(1 << 20, 256)),
     target("access_token", access_token, 100, Ceiling(64 << 10, 64)),
-    target("config", config, 200, Ceiling(128 << 10, 256)),
+    target("config", config, 200, Ceiling(128 << 10, 1024)),
     target("relay_url", relay_url, 2500, Ceiling(4 << 10, 32)),
     target("ivf", ivf, 2500, Ceiling(48 << 10, 4)),
     target("fastpath_diff", fastpath_diff, 200, Ceiling(16 << 10, 16)),

@@ -62,6 +62,7 @@ fn said(options: &ServeOptions) -> Vec<(String, Value)> {
     let others = [
         ("cache-bytes", bytes.map(Value::Integer)),
         ("fast-path-slots", slots),
+        ("no-gso", yes(options.no_gso)),
         ("raw", yes(options.raw)),
         ("tls-disable-verify", yes(options.tls_disable_verify)),
         (
@@ -129,7 +130,7 @@ mod tests {
         let shown = command.get_arguments().filter(|it| !it.is_hide_set());
         let mut longs: Vec<_> = shown.map(|it| it.get_long().unwrap().to_owned()).collect();
         let every = "bind='[::]:1'\ntls-cert='a'\ntls-key='b'\ntls-generate='c'\nupstream='moqt://h?jwt=x'\n\
-            upstream-token='t'\nauth-key='k'\ncache-bytes=1\nraw=true\ntls-disable-verify=true\ntls-ca='d'\n\
+            upstream-token='t'\nauth-key='k'\ncache-bytes=1\nno-gso=true\nraw=true\ntls-disable-verify=true\ntls-ca='d'\n\
             report='-'\nfast-path='off'\ninterface=['e']\nfast-path-hook='tcx'\nfast-path-slots=1\ncontrol='f'\nqlog='g'";
         let options = ServeOptions::from_toml(every).unwrap();
         let mut keys: Vec<_> = said(&options).into_iter().map(|(key, _)| key).collect();

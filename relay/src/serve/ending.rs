@@ -11,7 +11,7 @@ use crate::session::RequestId;
 use crate::track::{Done, PeerId, Track, TrackId, Upstream};
 
 impl Relay {
-    /// A publisher has refused our SUBSCRIBE.
+    /// A publisher has refused our SUBSCRIBE; of a track that it brings, only an update, which changes nothing.
     pub(super) fn on_upstream_refused(
         &mut self,
         cx: &mut Context<'_>,
@@ -19,6 +19,10 @@ impl Relay {
         id: TrackId,
         error: &RequestError,
     ) {
+        let track = self.tracks.get(&id);
+        if track.is_some_and(|track| track.is_live() && track.upstream.request() == Some(from)) {
+            return;
+        }
         if let Some(entry) = self.peers.get_mut(&from.0) {
             entry.tasks.remove(&from.1);
         }
@@ -32,7 +36,7 @@ impl Relay {
             track.successor = None;
             return;
         }
-        if track.upstream.request() == Some(from) && !track.is_live() {
+        if track.upstream.request() == Some(from) {
             self.on_asked_in_vain(cx, id, from.0, error.clone());
         }
     }

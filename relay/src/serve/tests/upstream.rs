@@ -286,6 +286,22 @@ fn a_publisher_that_does_not_come_back_ends_the_track() {
 }
 
 #[test]
+fn a_publisher_that_refuses_an_update_goes_on_and_its_track_ends_with_it() {
+    let mut world = World::new();
+    let live = world.live(3);
+    let error = RequestError::new(RequestErrorCode::NOT_SUPPORTED, "no updates");
+    let refusal = Message::RequestError(error);
+    world.at(live.publisher).send(live.upstream, &refusal);
+    world.settle();
+    let bytes = world.at(live.publisher).subgroup(3, 0, &[0]);
+    world.settle();
+    assert!(world.at(live.subscriber).whole().contains(&bytes));
+    world.disconnect(live.publisher);
+    world.wait(Duration::from_secs(6));
+    assert_eq!(world.relay.counters().tracks, 0);
+}
+
+#[test]
 fn a_newer_publisher_takes_over_from_a_living_one() {
     let mut world = World::new();
     let live = world.live(3);
