@@ -207,16 +207,12 @@ impl Endpoint {
             let Some(entry) = self.slots.entry(slot).filter(|entry| entry.ready) else {
                 continue;
             };
-            let transmit = entry.connection.transmit(now, buffer, max_segments);
-            if transmit.is_some() && entry.connection.may_have_more(now) {
+            if let Some(transmit) = entry.connection.transmit(now, buffer, max_segments) {
                 self.ready.push_back(slot);
-                return transmit;
+                return Some(transmit);
             }
             entry.ready = false;
             self.inspect(slot);
-            if transmit.is_some() {
-                return transmit;
-            }
         }
         self.replies.transmit(buffer)
     }
@@ -224,7 +220,6 @@ impl Endpoint {
     /// When [`Self::on_timeout`] must be called.
     pub fn next_timeout(&mut self) -> Option<Time> {
         self.settle();
-        self.set_timers();
         let slots = &self.slots;
         self.timers.next(|slot| slots.deadline(slot))
     }
@@ -233,7 +228,6 @@ impl Endpoint {
     pub fn on_timeout(&mut self, now: Time) {
         self.now = now;
         self.settle();
-        self.set_timers();
         while let Some(slot) = self.timers.pop(now) {
             let Some(entry) = self.slots.entry(slot) else {
                 continue;
@@ -388,8 +382,7 @@ impl Endpoint {
         }
     }
 
-    /// Collects the events of all connections that may have changed. Their deadlines are looked at when they
-    /// have sent what they have, or when somebody asks.
+    /// Looks at all connections that may have changed.
     fn settle(&mut self) {
         while let Some(slot) = self.touched.pop() {
             let Some(entry) = self.slots.entry(slot).filter(|entry| entry.touched) else {
@@ -400,25 +393,12 @@ impl Endpoint {
                 entry.ready = true;
                 self.ready.push_back(slot);
             }
-            self.follow(slot);
-        }
-    }
-
-    /// Looks at the deadlines of the connections that are yet to be asked for datagrams.
-    fn set_timers(&mut self) {
-        for &slot in &self.ready {
-            self.timers.set(slot, self.slots.deadline(slot));
+            self.inspect(slot);
         }
     }
 
     /// Collects a connection's events and its deadline; frees it when it is over.
     fn inspect(&mut self, slot: usize) {
-        self.follow(slot);
-        self.timers.set(slot, self.slots.deadline(slot));
-    }
-
-    /// Collects a connection's events; frees it when it is over.
-    fn follow(&mut self, slot: usize) {
         while let Some(entry) = self.slots.entry(slot) {
             let Some(event) = entry.connection.poll_event() else {
                 break;
@@ -427,13 +407,13 @@ impl Endpoint {
             self.on_event(slot, &event);
             self.events.push_back((handle, event));
         }
-        if self
-            .slots
-            .entry(slot)
-            .is_some_and(|entry| entry.connection.is_drained())
-        {
-            self.free(slot);
+        let Some(entry) = self.slots.entry(slot) else {
+            return;
+        };
+        if entry.connection.is_drained() {
+            return self.free(slot);
         }
+        self.timers.set(slot, entry.connection.next_timeout());
     }
 }
 
