@@ -217,11 +217,10 @@ impl Endpoint {
         self.replies.transmit(buffer)
     }
 
-    /// When [`Self::on_timeout`] must be called.
+    /// When [`Self::on_timeout`] must be called; perhaps a little too early, never too late.
     pub fn next_timeout(&mut self) -> Option<Time> {
         self.settle();
-        let slots = &self.slots;
-        self.timers.next(|slot| slots.deadline(slot))
+        self.timers.next()
     }
 
     /// Serves all deadlines that have passed.
