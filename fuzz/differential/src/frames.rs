@@ -11,6 +11,7 @@ use s2n_codec::DecoderBufferMut;
 use s2n_quic_core::frame::{Frame as Theirs, FrameMut};
 use s2n_quic_core::stream::StreamType;
 use s2n_quic_core::varint::VarInt;
+use std::collections::BTreeSet;
 
 /// Where s2n-quic-core and we may differ.
 pub const DIFFERENCES: &[Difference] = &[
@@ -39,7 +40,7 @@ pub const DIFFERENCES: &[Difference] = &[
 /// All frames of a payload, one by one, until one is refused. Says which differences explained something.
 pub fn frames(data: &[u8]) -> Vec<&'static str> {
     let mut rest = data;
-    let mut explained = Vec::new();
+    let mut explained = BTreeSet::new();
     while !rest.is_empty() {
         let ours = Frame::parse(rest).ok();
         let mut copy = rest.to_vec();
@@ -57,7 +58,7 @@ pub fn frames(data: &[u8]) -> Vec<&'static str> {
             None => break,
         }
     }
-    explained
+    explained.into_iter().collect()
 }
 
 /// A frame as both read it; ranges are walked, since each keeps them as bytes.
