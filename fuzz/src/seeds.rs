@@ -45,13 +45,19 @@ pub fn seeds() -> Vec<Seed> {
     tables.into_iter().flatten().collect()
 }
 
+fn seed(target: &'static str, name: &str, bytes: Vec<u8>) -> Seed {
+    Seed {
+        target,
+        name: name.to_owned(),
+        bytes,
+    }
+}
+
 /// The seeds of a target from a table of names and bytes in hex.
 fn named(target: &'static str, table: &[(&str, &str)]) -> Vec<Seed> {
-    let seeds = table.iter().map(|(name, text)| Seed {
-        target,
-        name: (*name).to_owned(),
-        bytes: hex(text),
-    });
+    let seeds = table
+        .iter()
+        .map(|(name, text)| seed(target, name, hex(text)));
     seeds.collect()
 }
 

@@ -14,7 +14,7 @@ use quic_lite::wire::header::PacketType;
 use quic_lite::wire::writer::Writer;
 use quic_lite::{Side, Time};
 
-use super::{Seed, hex, wire};
+use super::{Seed, hex, seed, wire};
 use crate::peer::CID_LEN;
 use crate::session::{client_address, config, endpoint, server_address};
 use crate::tls::{self, Secrets};
@@ -54,14 +54,6 @@ pub fn seeds() -> Vec<Seed> {
         all.push(seed("initial_client", &format!("frame_{name}"), bytes));
     }
     all
-}
-
-fn seed(target: &'static str, name: &str, bytes: Vec<u8>) -> Seed {
-    Seed {
-        target,
-        name: name.to_owned(),
-        bytes,
-    }
 }
 
 /// A step with a kind and a payload.

@@ -1,7 +1,7 @@
 //! Seeds of what is compared with a model: sets, windows, streams, loss recovery, tokens, order, text (RFC 9000,
 //! RFC 9002). What the bytes mean stands at each property.
 
-use super::{Seed, named};
+use super::{Seed, named, seed};
 
 /// All of them.
 pub fn seeds() -> Vec<Seed> {
@@ -13,11 +13,7 @@ pub fn seeds() -> Vec<Seed> {
     all.extend(named("recovery", RECOVERY));
     all.extend(named("moqt_order", ORDER));
     for (name, text) in URLS {
-        all.push(Seed {
-            target: "relay_url",
-            name: (*name).to_owned(),
-            bytes: text.as_bytes().to_vec(),
-        });
+        all.push(seed("relay_url", name, text.as_bytes().to_vec()));
     }
     let clip = include_bytes!("../../../tests/media/clip.ivf");
     for (name, len) in [
@@ -25,11 +21,7 @@ pub fn seeds() -> Vec<Seed> {
         ("first_frames_cut", 400),
         ("cut_header", 20),
     ] {
-        all.push(Seed {
-            target: "ivf",
-            name: name.to_owned(),
-            bytes: clip[..len].to_vec(),
-        });
+        all.push(seed("ivf", name, clip[..len].to_vec()));
     }
     all.extend(named("ivf", IVF));
     all

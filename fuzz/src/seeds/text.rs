@@ -1,6 +1,6 @@
 //! Seeds of what people write: tokens (RFC 7519) and configuration files (No RFC).
 
-use super::Seed;
+use super::{Seed, seed};
 
 /// All of them.
 pub fn seeds() -> Vec<Seed> {
@@ -24,14 +24,6 @@ pub fn seeds() -> Vec<Seed> {
         all.push(seed("config", name, text.as_bytes().to_vec()));
     }
     all
-}
-
-fn seed(target: &'static str, name: &str, bytes: Vec<u8>) -> Seed {
-    Seed {
-        target,
-        name: name.to_owned(),
-        bytes,
-    }
 }
 
 /// Which key, how it is signed (2: by the key), what is damaged; header; claims.
