@@ -120,7 +120,7 @@ pub trait Offload {
 
     /// Whether everybody who takes a track has got all datagrams that came for it in this packet: how many those are.
     /// Nobody is to be asked about with `has_sent` then.
-    fn carried(&mut self, track: TrackId, packet: PacketNumber) -> Option<usize>;
+    fn carried(&mut self, track: TrackId, packet: PacketNumber) -> Option<u64>;
 
     /// Whether a datagram of a track that came in this packet has been sent to a subscriber already. To be
     /// asked once for each datagram and subscriber.

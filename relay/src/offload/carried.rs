@@ -9,7 +9,7 @@ use crate::track::TrackId;
 
 impl Offloader {
     /// See [`super::Offload::carried`].
-    pub fn carried(&self, track: TrackId, packet: PacketNumber) -> Option<usize> {
+    pub fn carried(&self, track: TrackId, packet: PacketNumber) -> Option<u64> {
         let fed = self.tracks.get(&track)?;
         let index = fed.index?;
         let publisher = self.served.publisher(fed.publisher?)?;
@@ -23,7 +23,7 @@ impl Offloader {
                 && place.compare_exchange(found, passed)
         };
         // What was passed over once is, with all that it carries.
-        (found == passed || is_carried()).then_some(fed.members.len())
+        (found == passed || is_carried()).then_some(fed.members.len() as u64)
     }
 }
 

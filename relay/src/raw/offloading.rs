@@ -65,8 +65,7 @@ pub(super) fn carried(
     publisher: &Publisher,
     packet: PacketNumber,
 ) -> Option<u64> {
-    let carried = cx.net.offload()?.carried(track(publisher), packet)?;
-    Some(carried as u64)
+    cx.net.offload()?.carried(track(publisher), packet)
 }
 
 /// Whether a subscriber has got a datagram of this packet already.

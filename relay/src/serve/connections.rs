@@ -162,7 +162,7 @@ impl Offload for Connections<'_> {
         }
     }
 
-    fn carried(&mut self, track: TrackId, packet: PacketNumber) -> Option<usize> {
+    fn carried(&mut self, track: TrackId, packet: PacketNumber) -> Option<u64> {
         self.offloader.as_ref()?.carried(track, packet)
     }
 

@@ -79,8 +79,7 @@ impl Relay {
         cx: &mut Context<'_>,
         track: TrackId,
     ) -> Option<u64> {
-        let carried = cx.net.offload()?.carried(track, arriving?)?;
-        Some(carried as u64)
+        cx.net.offload()?.carried(track, arriving?)
     }
 
     /// Whether the kernel has sent the datagram that is being read to a subscriber.

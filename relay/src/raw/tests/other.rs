@@ -21,7 +21,7 @@ pub(super) struct Other {
     /// Datagrams that it has sent before the relay knew.
     pub(super) sent: HashSet<(PacketNumber, PeerId)>,
     /// Packets whose datagrams it has sent to so many, which are all.
-    pub(super) carried: HashMap<PacketNumber, usize>,
+    pub(super) carried: HashMap<PacketNumber, u64>,
 }
 
 impl Ends {
@@ -74,7 +74,7 @@ impl Offload for Ends {
         assert!(self.other().begun.remove(&source), "ended once");
     }
 
-    fn carried(&mut self, track: TrackId, packet: PacketNumber) -> Option<usize> {
+    fn carried(&mut self, track: TrackId, packet: PacketNumber) -> Option<u64> {
         assert!(self.other().fed.contains_key(&track));
         self.other().carried.get(&packet).copied()
     }
