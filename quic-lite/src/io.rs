@@ -212,7 +212,10 @@ impl Driver {
     }
 
     fn wait(&mut self, app: &mut impl Application) -> io::Result<()> {
-        let timeout = self.timeout(app)?;
+        let timeout = match self.is_busy() {
+            true => Some(Duration::ZERO),
+            false => self.idle(app)?,
+        };
         self.calls.add();
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -236,16 +239,15 @@ impl Driver {
         Ok(())
     }
 
-    /// How long there is nothing to do.
-    fn timeout(&mut self, app: &impl Application) -> io::Result<Option<Duration>> {
+    /// Whether there is something to do already.
+    fn is_busy(&mut self) -> bool {
         let to_send = self.unsent && self.blocked.is_none();
         // Sending makes events too, such as that of a key update.
-        if to_send
-            || self.endpoint.has_events()
-            || self.sockets.iter().any(|socket| socket.readable)
-        {
-            return Ok(Some(Duration::ZERO));
-        }
+        to_send || self.endpoint.has_events() || self.sockets.iter().any(|socket| socket.readable)
+    }
+
+    /// Takes the rest that the application allows; how long `poll` may wait after it.
+    fn idle(&mut self, app: &impl Application) -> io::Result<Option<Duration>> {
         let deadlines = [self.endpoint.next_timeout(), app.next_timeout()];
         let deadline = deadlines.into_iter().flatten().min();
         let now = self.clock.now();
