@@ -74,10 +74,18 @@ fn address(server: bool) -> std::net::SocketAddr {
     ([10, 0, 0, 1 + u8::from(server)], 4433).into()
 }
 
-/// Sends what one endpoint has to the other, of which every tenth or so gets lost.
-fn carry(now: Time, from: &mut Endpoint, to: &mut Endpoint, to_server: bool, dice: &mut Rng) {
+/// Sends what one endpoint has to the other, of which every tenth or so gets lost. Whether it had anything.
+fn carry(
+    now: Time,
+    from: &mut Endpoint,
+    to: &mut Endpoint,
+    to_server: bool,
+    dice: &mut Rng,
+) -> bool {
     let mut buffer = vec![0; 16 << 10];
+    let mut had = false;
     while let Some(transmit) = from.transmit(now, &mut buffer, 8) {
+        had = true;
         let size = transmit.segment_size.unwrap_or(transmit.len);
         for datagram in buffer[..transmit.len].chunks_mut(size) {
             let path = FourTuple {
@@ -89,6 +97,7 @@ fn carry(now: Time, from: &mut Endpoint, to: &mut Endpoint, to_server: bool, dic
             }
         }
     }
+    had
 }
 
 /// A client sends a file to a server, and leaves. What both connections have counted in the end.
@@ -103,8 +112,8 @@ fn converse(folder: &Path) -> [Stats; 2] {
     let (mut dice, mut stats) = (Rng::from_number(7), [Stats::default(); 2]);
     let mut left = false;
     for _ in 0..20_000 {
-        carry(now, &mut client, &mut server, true, &mut dice);
-        carry(now, &mut server, &mut client, false, &mut dice);
+        let sent = carry(now, &mut client, &mut server, true, &mut dice)
+            | carry(now, &mut server, &mut client, false, &mut dice);
         for (at, endpoint) in [&client, &server].into_iter().enumerate() {
             let counted = endpoint
                 .handles()
@@ -128,6 +137,9 @@ fn converse(folder: &Path) -> [Stats; 2] {
             }
         }
         while server.poll_event().is_some() {}
+        if sent {
+            continue; // nobody waits for a timer while there is something to answer
+        }
         let next = [client.next_timeout(), server.next_timeout()];
         let Some(next) = next.into_iter().flatten().min() else {
             break;
