@@ -217,10 +217,11 @@ impl Endpoint {
         self.replies.transmit(buffer)
     }
 
-    /// When [`Self::on_timeout`] must be called; perhaps a little too early, never too late.
+    /// When [`Self::on_timeout`] must be called.
     pub fn next_timeout(&mut self) -> Option<Time> {
         self.settle();
-        self.timers.next()
+        let slots = &self.slots;
+        self.timers.next(|slot| slots.deadline(slot))
     }
 
     /// Serves all deadlines that have passed.

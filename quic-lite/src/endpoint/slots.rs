@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::Time;
 use crate::connection::Connection;
 use crate::wire::connection_id::ConnectionId;
 
@@ -111,6 +112,12 @@ impl Slots {
 
     pub(super) fn entry(&mut self, slot: usize) -> Option<&mut Entry> {
         self.entries.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// When a connection wants its timeouts served.
+    pub(super) fn deadline(&self, slot: usize) -> Option<Time> {
+        let entry = self.entries.get(slot)?.as_deref()?;
+        entry.connection.next_timeout()
     }
 
     pub(super) fn get(&self, handle: Handle) -> Option<&Entry> {

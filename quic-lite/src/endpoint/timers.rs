@@ -1,8 +1,8 @@
 //! The deadlines of all connections in one ordered set. No RFC.
 //!
 //! Promise: one entry per connection at most, so memory does not grow with the number of times a
-//! deadline moves. Later deadlines are recorded lazily: nearly every datagram postpones the idle
-//! timer, and an entry that comes up early costs less than moving it each time.
+//! deadline moves. Later deadlines are recorded lazily: nearly every datagram postpones one, and an entry
+//! is worth moving only when it is the first of all, so that nobody is woken for it.
 
 use std::collections::BTreeSet;
 
@@ -47,9 +47,18 @@ impl Timers {
         }
     }
 
-    /// When something comes up next; perhaps too early, never too late.
-    pub(super) fn next(&self) -> Option<Time> {
-        self.queue.first().map(|(time, _)| *time)
+    /// When something comes up next. `deadline` tells the true deadline of a key, which may be later than what
+    /// is recorded: then the next one counts.
+    pub(super) fn next(&mut self, deadline: impl Fn(usize) -> Option<Time>) -> Option<Time> {
+        while let Some(&(time, key)) = self.queue.first() {
+            let deadline = deadline(key);
+            if deadline.is_some_and(|deadline| deadline <= time) {
+                return Some(time);
+            }
+            self.clear(key);
+            self.set(key, deadline);
+        }
+        None
     }
 
     /// Takes a key whose entry has come up. The caller looks at the true deadline and sets it anew.
@@ -82,7 +91,7 @@ mod tests {
             (timers.pop(now), timers.pop(now), timers.pop(now)),
             (Some(1), Some(2), None)
         );
-        assert_eq!(timers.next(), at(30));
+        assert_eq!(timers.next(|_| at(30)), at(30));
     }
 
     #[test]
@@ -90,11 +99,29 @@ mod tests {
         let mut timers = Timers::default();
         timers.set(0, at(20));
         timers.set(0, at(10));
-        assert_eq!(timers.next(), at(10));
+        assert_eq!(timers.next(|_| at(10)), at(10));
         timers.set(0, at(30));
-        assert_eq!(timers.next(), at(10), "comes up early, is then set anew");
+        assert_eq!(timers.pop(Time::from_micros(9)), None);
+        assert_eq!(timers.pop(Time::from_micros(10)), Some(0), "early");
         timers.set(0, None);
-        assert_eq!(timers.next(), None);
+        assert_eq!(timers.next(|_| None), None);
+    }
+
+    #[test]
+    fn what_has_been_postponed_wakes_nobody() {
+        let mut timers = Timers::default();
+        let mut deadlines = [at(10), at(20), at(30), at(40)];
+        for (key, time) in deadlines.into_iter().enumerate() {
+            timers.set(key, time);
+        }
+        deadlines = [at(50), None, at(35), at(40)];
+        assert_eq!(timers.next(|key| deadlines[key]), at(35));
+        deadlines[2] = at(60);
+        let order = core::iter::from_fn(|| {
+            let time = timers.next(|key| deadlines[key])?;
+            timers.pop(time)
+        });
+        assert_eq!(order.collect::<Vec<_>>(), [3, 0, 2]);
     }
 
     #[test]
