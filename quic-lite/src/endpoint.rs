@@ -207,12 +207,16 @@ impl Endpoint {
             let Some(entry) = self.slots.entry(slot).filter(|entry| entry.ready) else {
                 continue;
             };
-            if let Some(transmit) = entry.connection.transmit(now, buffer, max_segments) {
+            let transmit = entry.connection.transmit(now, buffer, max_segments);
+            if transmit.is_some() && entry.connection.may_have_more(now) {
                 self.ready.push_back(slot);
-                return Some(transmit);
+                return transmit;
             }
             entry.ready = false;
             self.inspect(slot);
+            if transmit.is_some() {
+                return transmit;
+            }
         }
         self.replies.transmit(buffer)
     }
@@ -220,6 +224,7 @@ impl Endpoint {
     /// When [`Self::on_timeout`] must be called.
     pub fn next_timeout(&mut self) -> Option<Time> {
         self.settle();
+        self.set_timers();
         let slots = &self.slots;
         self.timers.next(|slot| slots.deadline(slot))
     }
@@ -228,6 +233,7 @@ impl Endpoint {
     pub fn on_timeout(&mut self, now: Time) {
         self.now = now;
         self.settle();
+        self.set_timers();
         while let Some(slot) = self.timers.pop(now) {
             let Some(entry) = self.slots.entry(slot) else {
                 continue;
@@ -382,7 +388,8 @@ impl Endpoint {
         }
     }
 
-    /// Looks at all connections that may have changed.
+    /// Collects the events of all connections that may have changed. Their deadlines are looked at when they
+    /// have sent what they have, or when somebody asks.
     fn settle(&mut self) {
         while let Some(slot) = self.touched.pop() {
             let Some(entry) = self.slots.entry(slot).filter(|entry| entry.touched) else {
@@ -393,12 +400,25 @@ impl Endpoint {
                 entry.ready = true;
                 self.ready.push_back(slot);
             }
-            self.inspect(slot);
+            self.follow(slot);
+        }
+    }
+
+    /// Looks at the deadlines of the connections that are yet to be asked for datagrams.
+    fn set_timers(&mut self) {
+        for &slot in &self.ready {
+            self.timers.set(slot, self.slots.deadline(slot));
         }
     }
 
     /// Collects a connection's events and its deadline; frees it when it is over.
     fn inspect(&mut self, slot: usize) {
+        self.follow(slot);
+        self.timers.set(slot, self.slots.deadline(slot));
+    }
+
+    /// Collects a connection's events; frees it when it is over.
+    fn follow(&mut self, slot: usize) {
         while let Some(entry) = self.slots.entry(slot) {
             let Some(event) = entry.connection.poll_event() else {
                 break;
@@ -407,13 +427,13 @@ impl Endpoint {
             self.on_event(slot, &event);
             self.events.push_back((handle, event));
         }
-        let Some(entry) = self.slots.entry(slot) else {
-            return;
-        };
-        if entry.connection.is_drained() {
-            return self.free(slot);
+        if self
+            .slots
+            .entry(slot)
+            .is_some_and(|entry| entry.connection.is_drained())
+        {
+            self.free(slot);
         }
-        self.timers.set(slot, entry.connection.next_timeout());
     }
 }
 

@@ -221,6 +221,11 @@ impl Recovery {
         self.mtu_probe_size(now).is_some()
     }
 
+    /// Whether there may be an MTU probe to send, now or when the window has room.
+    pub fn may_probe_mtu(&self, now: Time) -> bool {
+        self.mtu_probe_waits || self.mtu.is_due(now)
+    }
+
     fn mtu_probe_size(&mut self, now: Time) -> Option<u16> {
         self.mtu.probe(now).filter(|_| self.pto_count == 0)
     }

@@ -61,6 +61,22 @@ impl Connection {
         transmit
     }
 
+    /// Whether the next call may have something to send, after one that had. False is certain, and spares the
+    /// call: most connections have one packet at a time.
+    pub fn may_have_more(&self, now: Time) -> bool {
+        let is_plain = self.state == State::Confirmed
+            && !self.has_other_sender()
+            && self.responses.is_empty()
+            && self.fallback.is_none()
+            && self.path.challenge_due().is_none();
+        let data = self.spaces.get(SpaceId::Data);
+        !is_plain
+            || self.recovery.probe_pending(SpaceId::Data)
+            || self.recovery.may_probe_mtu(now)
+            || data.is_none_or(|space| space.received.ack_due(now))
+            || self.has_data()
+    }
+
     /// RFC 9002 §6.2.2.1: a server that may not send needs no probe timer.
     pub(super) fn note_amplification_limit(&mut self) {
         let limited = self.path.budget() < MIN_DATAGRAM as u64;

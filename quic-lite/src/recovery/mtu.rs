@@ -91,6 +91,15 @@ impl MtuDiscovery {
         }
     }
 
+    /// Whether [`Self::probe`] has one.
+    pub fn is_due(&self, now: Time) -> bool {
+        match self.state {
+            State::SearchComplete { until } => until <= now,
+            State::Searching { in_flight, .. } => !in_flight,
+            _ => false,
+        }
+    }
+
     /// The probe left.
     pub fn on_probe_sent(&mut self) {
         if let State::Searching { in_flight, .. } = &mut self.state {

@@ -285,17 +285,17 @@ impl Pair {
     /// Sends all that can be sent now, and collects the events.
     pub(super) fn exchange(&mut self) {
         let mut buffer = vec![0; 64 << 10];
-        while let Some(transmit) = self
-            .client
-            .transmit(self.now, &mut buffer, self.max_segments)
-        {
+        let (now, segments) = (self.now, self.max_segments);
+        let mut more = true;
+        while let Some(transmit) = next(&mut self.client, now, (&mut buffer, segments), &mut more) {
             self.launch(Direction::ToServer, &transmit, &buffer);
         }
         self.launch_other();
+        more = true;
         while let Some(transmit) = self
             .server
             .as_mut()
-            .and_then(|server| server.transmit(self.now, &mut buffer, self.max_segments))
+            .and_then(|server| next(server, now, (&mut buffer, segments), &mut more))
         {
             self.launch(Direction::ToClient, &transmit, &buffer);
             self.launch_other();
@@ -416,6 +416,22 @@ impl Pair {
             })
             .collect()
     }
+}
+
+/// What a connection sends next, which is nothing if it has said so.
+fn next(
+    connection: &mut Connection,
+    now: Time,
+    (buffer, segments): (&mut [u8], usize),
+    more: &mut bool,
+) -> Option<Transmit> {
+    let transmit = connection.transmit(now, buffer, segments);
+    assert!(
+        *more || transmit.is_none(),
+        "may_have_more promised nothing"
+    );
+    *more = connection.may_have_more(now);
+    transmit
 }
 
 fn error(events: &[Event]) -> Option<&ConnectionError> {
