@@ -14,6 +14,7 @@ test:
 	@ebpf/build
 	cargo build --release --locked -p quic-relay
 	cargo test --locked --workspace
+	cargo test --locked -p quic-lite --features disable-1rtt-encryption --lib -- clear
 	cargo test --locked --manifest-path fuzz/Cargo.toml
 	cargo test --locked --manifest-path fuzz/differential/Cargo.toml
 	cargo test --locked --manifest-path tests/bench/Cargo.toml
@@ -76,6 +77,7 @@ check:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo check --locked -p quic-lite --no-default-features
+	cargo clippy --locked -p quic-relay --features disable-1rtt-encryption -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 ## each fuzz target for SECONDS, JOBS at once, with SEED (0: another each time); first the faults that were planted for the campaign to find

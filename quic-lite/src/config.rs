@@ -65,6 +65,10 @@ pub struct Config {
     pub max_ack_delay: Duration,
     /// Offers the ACK frequency extension with this minimum; `None`: not offered.
     pub min_ack_delay: Option<Duration>,
+    /// Offers to go without protection of 1-RTT packets (draft-banks-quic-disable-encryption). Whoever sees the
+    /// packets of such a connection can read and forge them.
+    #[cfg(feature = "disable-1rtt-encryption")]
+    pub disable_1rtt_encryption: bool,
     /// Connection IDs of the peer we hold at a time (RFC 9000 §5.1.1); each serves one path.
     pub active_connection_id_limit: u64,
     /// Starts a key update (RFC 9001 §6) after so many packets under one key. The AEAD's own limit
@@ -103,6 +107,8 @@ impl Default for Config {
             ecn: true,
             max_ack_delay: Duration::from_millis(25),
             min_ack_delay: None,
+            #[cfg(feature = "disable-1rtt-encryption")]
+            disable_1rtt_encryption: false,
             active_connection_id_limit: limits::CONNECTION_IDS,
             key_update_interval: u64::MAX,
             confidentiality_limit: u64::MAX,
@@ -136,6 +142,8 @@ impl Config {
             min_ack_delay: self
                 .min_ack_delay
                 .map(|delay| micros(delay.min(self.max_ack_delay))),
+            #[cfg(feature = "disable-1rtt-encryption")]
+            disable_1rtt_encryption: self.disable_1rtt_encryption,
             ..defaults
         }
     }

@@ -133,9 +133,9 @@ impl<'a> ProtectedPacket<'a> {
         let HeaderParts {
             first,
             pn_field,
-            sample,
+            rest,
         } = split_header(bytes, pn_offset)?;
-        let [first_mask, pn_mask @ ..] = key.mask(sample);
+        let [first_mask, pn_mask @ ..] = mask(key, rest)?;
         *first ^= first_mask & protected_bits(*first);
         let pn_len = pn_len(*first);
         apply_pn_mask(pn_field, pn_mask, pn_len);
@@ -203,9 +203,7 @@ impl<'a> UnprotectedPacket<'a> {
         } = self;
         let header_len = pn_offset.saturating_add(pn_len);
         let (header, rest) = split(bytes, header_len)?;
-        let (payload, tag) = rest
-            .split_last_chunk_mut()
-            .ok_or(ProtectionError::TooShort)?;
+        let (payload, tag) = split_tag(rest, key)?;
         key.open(number, header, payload, tag)?;
         Ok(OpenedPacket {
             number,
@@ -249,7 +247,7 @@ impl OpenedPacket<'_> {
 /// Seals one packet in place: encrypts the payload, writes the tag, protects the header.
 ///
 /// `bytes` is exactly the packet: header with a truncated packet number at `pn_offset`, as long as the
-/// first byte says; plaintext frames; [`TAG_LEN`] bytes of room. A packet too short to be sampled must be
+/// first byte says; plaintext frames; room for the tag ([`PacketKey::tag_len`]). A packet too short to be sampled must be
 /// padded before (RFC 9001 §5.4.2), at least 4 bytes of packet number and frames.
 pub fn seal_packet(
     bytes: &mut [u8],
@@ -260,27 +258,28 @@ pub fn seal_packet(
     let first = *split_header(bytes, pn_offset)?.first;
     let pn_len = pn_len(first);
     let (header, rest) = split(bytes, pn_offset.saturating_add(pn_len))?;
-    let (payload, tag) = rest
-        .split_last_chunk_mut()
-        .ok_or(ProtectionError::TooShort)?;
-    *tag = keys.packet.seal(number, header, payload)?;
+    let (payload, tag) = split_tag(rest, &keys.packet)?;
+    let sealed = keys.packet.seal(number, header, payload)?;
+    for (place, byte) in tag.iter_mut().zip(sealed) {
+        *place = byte;
+    }
 
     let HeaderParts {
         first,
         pn_field,
-        sample,
+        rest,
     } = split_header(bytes, pn_offset)?;
-    let [first_mask, pn_mask @ ..] = keys.header.mask(sample);
+    let [first_mask, pn_mask @ ..] = mask(&keys.header, rest)?;
     apply_pn_mask(pn_field, pn_mask, pn_len);
     *first ^= first_mask & protected_bits(*first);
     Ok(())
 }
 
-/// The bytes that header protection touches, and those it samples.
+/// The bytes that header protection touches, and those behind, which it samples.
 struct HeaderParts<'a> {
     first: &'a mut u8,
     pn_field: &'a mut [u8; MAX_PN_LEN],
-    sample: &'a [u8; SAMPLE_LEN],
+    rest: &'a [u8],
 }
 
 /// RFC 9001 §5.4.2: the sample starts as if the packet number took four bytes, whatever it takes.
@@ -289,13 +288,28 @@ fn split_header(bytes: &mut [u8], pn_offset: usize) -> Result<HeaderParts<'_>, P
     let (pn_field, rest) = rest
         .split_first_chunk_mut()
         .ok_or(ProtectionError::TooShort)?;
-    let sample = rest.first_chunk().ok_or(ProtectionError::TooShort)?;
     let first = header.first_mut().ok_or(ProtectionError::TooShort)?;
     Ok(HeaderParts {
         first,
         pn_field,
-        sample,
+        rest,
     })
+}
+
+fn mask(key: &HeaderKey, rest: &[u8]) -> Result<[u8; 5], ProtectionError> {
+    if key.is_clear() {
+        return Ok([0; 5]);
+    }
+    let sample = rest.first_chunk().ok_or(ProtectionError::TooShort)?;
+    Ok(key.mask(sample))
+}
+
+fn split_tag<'a>(
+    rest: &'a mut [u8],
+    key: &PacketKey,
+) -> Result<(&'a mut [u8], &'a mut [u8]), ProtectionError> {
+    let payload = rest.len().checked_sub(key.tag_len());
+    split(rest, payload.ok_or(ProtectionError::TooShort)?)
 }
 
 fn split(bytes: &mut [u8], at: usize) -> Result<(&mut [u8], &mut [u8]), ProtectionError> {

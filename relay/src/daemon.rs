@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quic_lite::Time;
+#[cfg(feature = "disable-1rtt-encryption")]
+use quic_lite::config::Config;
 use quic_lite::connection::Event as ConnectionEvent;
 use quic_lite::endpoint::{Endpoint, EndpointConfig, Handle};
 use quic_lite::io::{Application, Driver, SocketConfig, SystemCalls, random_seed};
@@ -270,6 +272,8 @@ fn listen(
         true => transport_beside_kernel(),
         false => transport(),
     };
+    #[cfg(feature = "disable-1rtt-encryption")]
+    let transport = without_protection(options, transport);
     let config = EndpointConfig {
         server: Some(tls),
         transport: Arc::new(transport),
@@ -285,6 +289,20 @@ fn listen(
     let mut endpoint = Endpoint::new(config, random_seed().map_err(failed)?);
     qlog::watch(&mut endpoint, options.qlog.as_deref())?;
     Driver::bind_with(&[address], endpoint, &sockets).map_err(failed)
+}
+
+/// Says loudly what that means.
+#[cfg(feature = "disable-1rtt-encryption")]
+fn without_protection(options: &ServeOptions, transport: Config) -> Config {
+    if options.disable_1rtt_encryption {
+        log::warn!(
+            "--disable-1rtt-encryption: whoever sees the packets of peers that offer it can read and forge them"
+        );
+    }
+    Config {
+        disable_1rtt_encryption: options.disable_1rtt_encryption,
+        ..transport
+    }
 }
 
 /// Where `status` asks. Without a place of one's own the relay goes on without, unless one was asked for.

@@ -81,6 +81,10 @@ pub struct ServeOptions {
     /// Send each packet by itself, for devices that do not cut bursts as they should (UDP GSO).
     #[arg(long)]
     pub no_gso: bool,
+    /// Leave 1-RTT packets unprotected for peers that offer it as well: whoever sees them can read and forge them.
+    #[cfg(feature = "disable-1rtt-encryption")]
+    #[arg(long)]
+    pub disable_1rtt_encryption: bool,
     /// Where `status` reaches this relay [default: /run/quic-relay/PORT.sock, or below
     /// $XDG_RUNTIME_DIR].
     #[arg(long, value_name = "PATH")]
@@ -204,6 +208,8 @@ impl ServeOptions {
             fast_path_hook: self.fast_path_hook.or(file.fast_path_hook),
             fast_path_slots: self.fast_path_slots.or(file.fast_path_slots),
             no_gso: self.no_gso || file.no_gso,
+            #[cfg(feature = "disable-1rtt-encryption")]
+            disable_1rtt_encryption: self.disable_1rtt_encryption || file.disable_1rtt_encryption,
             control: self.control.or(file.control),
             qlog: self.qlog.or(file.qlog),
             measure: self.measure,

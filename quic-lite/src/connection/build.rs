@@ -27,6 +27,7 @@ pub(super) struct Draft {
     layout: HeaderLayout,
     /// Where its frames end in the datagram; the tag comes there.
     end: usize,
+    tag_len: usize,
     /// Its part of `Connection::sent_frames`.
     frames: (usize, usize),
     with_ack: bool,
@@ -56,7 +57,7 @@ impl Drafts {
     pub(super) fn end(&self) -> usize {
         self.iter()
             .next_back()
-            .map_or(0, |draft| draft.end + TAG_LEN)
+            .map_or(0, |draft| draft.end + draft.tag_len)
     }
 }
 
@@ -156,6 +157,7 @@ impl Connection {
             start,
             layout,
             end,
+            tag_len: self.tag_len(id),
             frames,
             with_ack,
             ack_eliciting,
@@ -181,11 +183,18 @@ impl Connection {
             start,
             layout,
             end,
+            tag_len: self.tag_len(id),
             frames,
             with_ack: false,
             ack_eliciting: frame.is_ack_eliciting(),
             has_challenge: false,
         })
+    }
+
+    /// Bytes of the tag of a packet of this space.
+    pub(super) fn tag_len(&self, id: SpaceId) -> usize {
+        let keys = self.spaces.get(id).and_then(|space| space.keys.local());
+        keys.map_or(TAG_LEN, |keys| keys.packet.tag_len())
     }
 
     /// A writer behind the header, with room for the tag kept back. The packet number is filled in later.
@@ -312,12 +321,12 @@ impl Connection {
         let last = drafts.iter().next_back()?.id;
         for draft in drafts.iter() {
             let padded = if draft.id == last {
-                pad_to.saturating_sub(TAG_LEN).max(draft.end)
+                pad_to.saturating_sub(draft.tag_len).max(draft.end)
             } else {
                 draft.end
             };
             out.get_mut(draft.end..padded)?.fill(0);
-            let packet = out.get_mut(draft.start..padded + TAG_LEN)?;
+            let packet = out.get_mut(draft.start..padded + draft.tag_len)?;
             let number = self.take_number(draft.id)?;
             let frames = draft.layout.payload;
             self.observe_sealing(draft.id, number, packet, frames, route.mtu_probe);
@@ -344,10 +353,10 @@ impl Connection {
             .and_then(|space| space.keys.local())
             .ok_or(Full)?;
         if draft.id != SpaceId::Data {
-            let frames_end = packet.len() - TAG_LEN;
+            let frames_end = packet.len() - draft.tag_len;
             let mut out = Writer::new(packet);
             out.advance(frames_end)?;
-            layout.set_length(TAG_LEN, &mut out)?;
+            layout.set_length(draft.tag_len, &mut out)?;
         }
         seal_packet(packet, layout.pn_offset, number, local).map_err(|_| Full)
     }
@@ -380,7 +389,7 @@ impl Connection {
             number,
             time: now,
             path: route.generation,
-            size: u16::try_from(padded + TAG_LEN - draft.start).unwrap_or(u16::MAX),
+            size: u16::try_from(padded + draft.tag_len - draft.start).unwrap_or(u16::MAX),
             ack_eliciting: draft.ack_eliciting,
             // RFC 9002 §2: PADDING makes even an acknowledgement count.
             in_flight: draft.ack_eliciting || (padded > draft.end && self.state.is_open()),

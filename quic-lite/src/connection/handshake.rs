@@ -155,6 +155,11 @@ impl Connection {
             self.refuse_rest(SpaceId::Initial)?;
             self.recovery.on_handshake_keys();
         }
+        #[cfg(feature = "disable-1rtt-encryption")]
+        let keys = match level {
+            Level::OneRtt => self.without_protection(keys)?,
+            _ => keys,
+        };
         if let Some(space) = self.spaces.get_mut(space_of_level(level)) {
             space.keys = match level {
                 Level::OneRtt => SpaceKeys::OneRtt(Box::new(OneRttKeys::new(*keys))),
@@ -162,6 +167,20 @@ impl Connection {
             };
         }
         Ok(())
+    }
+
+    /// draft-banks-quic-disable-encryption: 1-RTT packets go without protection when both peers offer that.
+    #[cfg(feature = "disable-1rtt-encryption")]
+    fn without_protection(&mut self, keys: Box<KeyPair>) -> Result<Box<KeyPair>, TransportError> {
+        self.learn_peer_parameters()?;
+        if !self.config.disable_1rtt_encryption || !self.peer.disable_1rtt_encryption {
+            return Ok(keys);
+        }
+        log::warn!("1-RTT packets are not encrypted: both peers want it so");
+        Ok(Box::new(KeyPair {
+            local: keys.local.without_protection(),
+            remote: keys.remote.without_protection(),
+        }))
     }
 
     /// RFC 9001 §4.1.3: no bytes may be left at a level when TLS goes on to the next.

@@ -1,7 +1,7 @@
 //! What is told to an [`Observer`], and when. No RFC.
 
 use crate::observer::{Observed, ObservedPacket, Observer};
-use crate::protection::{OpenedPacket, TAG_LEN};
+use crate::protection::OpenedPacket;
 use crate::recovery::SpaceId;
 use crate::time::Time;
 use crate::wire::datagram::ProtectedPacket;
@@ -64,7 +64,7 @@ impl Connection {
             return;
         }
         let cids = (self.remote_ids.current(), self.local_ids.first());
-        let end = packet.len().saturating_sub(TAG_LEN);
+        let end = packet.len().saturating_sub(self.tag_len(id));
         self.watch.tell(&Observed::PacketSent(&ObservedPacket {
             packet_type: packet_type(id),
             number,

@@ -1,6 +1,8 @@
 //! Two connections back to back on virtual time: each file of `tests/` has one topic.
 
 mod chaos;
+#[cfg(feature = "disable-1rtt-encryption")]
+mod clear;
 mod close;
 mod datagram;
 mod extras;

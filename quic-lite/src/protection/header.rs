@@ -20,6 +20,7 @@ use super::{CipherSuite, SAMPLE_LEN};
 pub struct HeaderKey {
     raw: RawKey,
     cipher: MaskCipher,
+    is_clear: bool,
 }
 
 #[derive(Clone)]
@@ -42,7 +43,22 @@ impl HeaderKey {
                 MaskCipher::ChaCha20(Zeroizing::new(raw.whole()))
             }
         };
-        Self { raw, cipher }
+        Self {
+            raw,
+            cipher,
+            is_clear: false,
+        }
+    }
+
+    /// Hides nothing from now on (draft-banks-quic-disable-encryption).
+    #[cfg(feature = "disable-1rtt-encryption")]
+    pub(super) const fn clear(&mut self) {
+        self.is_clear = true;
+    }
+
+    /// Whether it hides nothing.
+    pub(super) const fn is_clear(&self) -> bool {
+        self.is_clear
     }
 
     /// The key's bytes, for a data path outside this library.

@@ -72,12 +72,32 @@ impl Keys {
     /// The keys after a key update: new secret and packet key, the same header key (RFC 9001 §6.1).
     pub fn next_generation(&self) -> Self {
         let secret = next_secret(self.suite, &self.secret, "quic ku");
-        Self {
+        let next = Self {
             suite: self.suite,
             packet: packet_key(self.suite, &secret),
             header: self.header.clone(),
             secret,
+        };
+        #[cfg(feature = "disable-1rtt-encryption")]
+        if self.is_clear() {
+            return next.without_protection();
         }
+        next
+    }
+
+    /// Whether they protect nothing (draft-banks-quic-disable-encryption).
+    pub const fn is_clear(&self) -> bool {
+        self.packet.is_clear()
+    }
+
+    /// The same, but they protect nothing: for peers that have both offered that
+    /// (draft-banks-quic-disable-encryption).
+    #[cfg(feature = "disable-1rtt-encryption")]
+    #[must_use]
+    pub fn without_protection(mut self) -> Self {
+        self.packet.clear();
+        self.header.clear();
+        self
     }
 }
 

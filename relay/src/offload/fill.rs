@@ -25,7 +25,8 @@ pub(super) fn examine(connection: &Connection) -> Result<(), Reason> {
         State::Handshake | State::Complete => return Err(Reason::HandshakeNotConfirmed),
         _ => return Err(Reason::Closed),
     }
-    if connection.suite() != Some(CipherSuite::ChaCha20Poly1305Sha256) {
+    let is_clear = connection.keys().is_some_and(|keys| keys.local.is_clear());
+    if !is_clear && connection.suite() != Some(CipherSuite::ChaCha20Poly1305Sha256) {
         return Err(Reason::CipherNotChaCha20);
     }
     if !connection.is_path_validated() {
@@ -56,17 +57,21 @@ pub(super) const fn family(address: SocketAddr) -> u64 {
     if address.is_ipv4() { 4 } else { 6 }
 }
 
-/// Fills the slot of a publisher's connection.
-pub(super) fn publisher(slot: &Slot, connection: &Connection) -> Option<RawKey> {
+/// Fills the slot of a publisher's connection. Nothing to make pads of for one that goes without encryption.
+pub(super) fn publisher(slot: &Slot, connection: &Connection) -> Result<Option<RawKey>, Reason> {
     slot.role.store(role::PUBLISHER);
     path(slot, connection.path());
-    let keys = connection.keys()?;
+    let keys = connection.keys().ok_or(Reason::HandshakeNotConfirmed)?;
     slot.phase.store(u64::from(keys.phase));
     crypto(slot, keys.remote)
 }
 
-/// Fills the slot of a subscriber's connection, whose packets come by `link`.
-pub(super) fn subscriber(slot: &Slot, connection: &Connection, link: &Candidate) -> Option<RawKey> {
+/// Fills the slot of a subscriber's connection, whose packets come by `link`. As [`publisher`].
+pub(super) fn subscriber(
+    slot: &Slot,
+    connection: &Connection,
+    link: &Candidate,
+) -> Result<Option<RawKey>, Reason> {
     slot.role.store(role::SUBSCRIBER);
     path(slot, connection.path());
     slot.ifindex.store(u64::from(link.ifindex));
@@ -77,7 +82,7 @@ pub(super) fn subscriber(slot: &Slot, connection: &Connection, link: &Candidate)
     let cid = connection.remote_cid();
     put(&slot.cid, cid.as_slice());
     slot.cid_len.store(cid.len() as u64);
-    let keys = connection.keys()?;
+    let keys = connection.keys().ok_or(Reason::HandshakeNotConfirmed)?;
     slot.phase.store(u64::from(keys.phase));
     crypto(slot, keys.local)
 }
@@ -89,13 +94,19 @@ fn path(slot: &Slot, path: FourTuple) {
     slot.ports.store(ports(path));
 }
 
-fn crypto(slot: &Slot, keys: &Keys) -> Option<RawKey> {
+fn crypto(slot: &Slot, keys: &Keys) -> Result<Option<RawKey>, Reason> {
+    let flags = slot.flags.load() & !flag::CLEAR;
+    if keys.is_clear() {
+        slot.flags.store(flags | flag::CLEAR);
+        return Ok(None);
+    }
+    slot.flags.store(flags);
     let (key, iv) = keys.packet.raw();
     put(&slot.key, key);
     put(&slot.iv, iv);
     put(&slot.hp, keys.header.raw());
-    let key = Zeroizing::new(<[u8; 32]>::try_from(key).ok()?);
-    Some((key, *iv))
+    let key = <[u8; 32]>::try_from(key).map_err(|_| Reason::CipherNotChaCha20)?;
+    Ok(Some((Zeroizing::new(key), *iv)))
 }
 
 fn ports(path: FourTuple) -> u64 {

@@ -77,9 +77,9 @@ impl Offloader {
         if !gate::shut(slot) {
             return Err(Reason::Stuck);
         }
-        let (key, iv) = fill::publisher(slot, connection).ok_or(Reason::HandshakeNotConfirmed)?;
-        let pads = Pads::new(self.memory.clone(), publisher.slot, key, iv);
-        publisher.pads = Some(pads);
+        let raw = fill::publisher(slot, connection)?;
+        let pads = |(key, iv)| Pads::new(self.memory.clone(), publisher.slot, key, iv);
+        publisher.pads = raw.map(pads);
         let received = connection.largest_received();
         remember_received(
             self.memory.publisher(publisher.slot),
@@ -173,9 +173,9 @@ impl Offloader {
         let found = self.engine.candidate(&flow).or(known.map(|(_, link)| link));
         let link = found.ok_or(Reason::NoLinkAddress)?;
         subscriber.link = (flow, link);
-        let (key, iv) =
-            fill::subscriber(slot, connection, &link).ok_or(Reason::HandshakeNotConfirmed)?;
-        subscriber.pads = Some(Pads::new(self.memory.clone(), subscriber.slot, key, iv));
+        let raw = fill::subscriber(slot, connection, &link)?;
+        let pads = |(key, iv)| Pads::new(self.memory.clone(), subscriber.slot, key, iv);
+        subscriber.pads = raw.map(pads);
         subscriber.trial = Trial::new(connection.stats());
         slot.open();
         Ok(())

@@ -21,11 +21,16 @@ pub enum Peek {
     Aes256(Box<Aes256>),
     /// ChaCha20-Poly1305.
     ChaCha20([u8; 32]),
+    /// Both peers go without (draft-banks-quic-disable-encryption).
+    Clear,
 }
 
 impl Peek {
     /// With the keys that packets are opened with.
     pub fn new(keys: &Keys) -> Option<Self> {
+        if keys.is_clear() {
+            return Some(Self::Clear);
+        }
         let (key, _) = keys.packet.raw();
         Some(match keys.suite {
             CipherSuite::Aes128GcmSha256 => {
@@ -51,6 +56,7 @@ impl Peek {
         let (mut clear, len) = ([0; LEN], part.len().min(LEN));
         clear[..len].copy_from_slice(&part[..len]);
         match self {
+            Self::Clear => {}
             Self::Aes128(cipher) => counter(&**cipher, nonce, &mut clear, offset),
             Self::Aes256(cipher) => counter(&**cipher, nonce, &mut clear, offset),
             Self::ChaCha20(key) => {

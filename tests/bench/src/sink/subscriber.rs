@@ -4,7 +4,7 @@
 //! The handshake is the library's; then this takes over with the connection's keys, IDs and packet numbers.
 
 use quic_lite::connection::Connection;
-use quic_lite::protection::{Keys, ProtectedPacket, TAG_LEN, seal_packet};
+use quic_lite::protection::{Keys, ProtectedPacket, seal_packet};
 use quic_lite::range_set::RangeSet;
 use quic_lite::wire::connection_id::ConnectionId;
 use quic_lite::wire::frame::Ack;
@@ -73,7 +73,7 @@ impl Subscriber {
             (Some(number) > self.largest).then_some(())?;
             self.update_keys()?;
         }
-        let end = packet.len().checked_sub(TAG_LEN)?;
+        let end = packet.len().checked_sub(self.remote.packet.tag_len())?;
         let payload = packet.get(payload..end)?;
         let found = look(|offset| self.peek.open(&self.remote, number, payload, offset));
         self.largest = self.largest.max(Some(number));
@@ -116,7 +116,7 @@ impl Subscriber {
         let mut out = Writer::new(packet);
         let layout = header.encode(self.phase, number, 4, &mut out).ok()?;
         Ack::encode_ranges(&self.received, 0, None, &mut out).ok()?;
-        out.put_zeros(TAG_LEN).ok()?;
+        out.put_zeros(self.local.packet.tag_len()).ok()?;
         let len = out.len();
         let packet = packet.get_mut(..len)?;
         seal_packet(packet, layout.pn_offset, number, &self.local).ok()?;
