@@ -8,8 +8,6 @@ use core::time::Duration;
 
 use quic_lite::Time;
 
-use super::upkeep::PADS_PER_TURN;
-
 /// What tells whether it is calm.
 #[derive(Debug, Default)]
 pub(super) struct Calm {
@@ -19,12 +17,6 @@ pub(super) struct Calm {
     known: u64,
     /// Pads that were made for one slot in this turn, at most.
     made: usize,
-    /// And for all slots.
-    made_at_all: usize,
-    /// How long they were needed in: since the turn before.
-    taken: Duration,
-    /// When the last turn has looked at the slots.
-    looked: Time,
     /// Somebody publishes.
     is_busy: bool,
     /// Everybody is served by the kernel.
@@ -46,8 +38,7 @@ impl Calm {
 
     /// A turn begins to look at the slots.
     pub(super) const fn begin_turn(&mut self) {
-        (self.refused, self.made, self.made_at_all) = (0, 0, 0);
-        self.is_busy = false;
+        (self.refused, self.made, self.is_busy) = (0, 0, false);
     }
 
     /// A slot in use: what it has refused, whether packets come from it, and how many pads it needed.
@@ -55,23 +46,19 @@ impl Calm {
         self.refused = self.refused.wrapping_add(refused);
         self.is_busy |= is_busy;
         self.made = self.made.max(made);
-        self.made_at_all += made;
     }
 
     /// All slots were looked at.
     pub(super) fn end_turn(&mut self, now: Time) {
-        self.taken = now.since(core::mem::replace(&mut self.looked, now));
         if core::mem::replace(&mut self.known, self.refused) != self.refused {
             self.disturbed = now;
         }
     }
 
-    /// How long nobody waits, and no more pads are needed than half a turn makes.
+    /// How long nobody waits.
     pub(super) fn rest(&self, now: Time) -> Option<Duration> {
         let is_calm = self.is_whole && self.is_busy && self.made <= FEW_PADS;
-        let pads = u32::try_from(self.made_at_all).unwrap_or(u32::MAX).max(1);
-        let half = self.taken * (PADS_PER_TURN as u32 / 2) / pads;
-        (is_calm && now.since(self.disturbed) > QUIET).then_some(half.min(REST))
+        (is_calm && now.since(self.disturbed) > QUIET).then_some(REST)
     }
 }
 
@@ -84,11 +71,11 @@ const FEW_PADS: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use super::{Calm, PADS_PER_TURN, QUIET, REST};
+    use super::{Calm, QUIET, REST};
     use core::time::Duration;
     use quic_lite::Time;
 
-    const LATER: Duration = QUIET.saturating_add(REST);
+    const LATER: Duration = QUIET.saturating_add(Duration::from_millis(1));
 
     fn turn(calm: &mut Calm, now: Time, refused: u64, made: usize) -> Option<Duration> {
         calm.begin_turn();
@@ -101,34 +88,15 @@ mod tests {
     #[test]
     fn the_loop_rests_while_the_kernel_does_everything() {
         let mut calm = Calm::default();
-        let mut now = Time::ZERO + LATER;
+        let now = Time::ZERO + LATER;
         assert_eq!(turn(&mut calm, now, 0, 5), None, "not everybody is served");
         calm.set_whole(true);
-        now = now + REST;
         assert_eq!(turn(&mut calm, now, 0, 5), Some(REST));
-        now = now + REST;
         assert_eq!(turn(&mut calm, now, 0, 100), None, "too fast");
-        now = now + REST;
         assert_eq!(turn(&mut calm, now, 0, 5), Some(REST));
         calm.begin_turn();
         calm.end_turn(now);
         assert_eq!(calm.rest(now), None, "nothing to do at all");
-    }
-
-    #[test]
-    fn the_rest_is_shorter_the_more_pads_are_needed() {
-        let mut calm = Calm::default();
-        calm.set_whole(true);
-        let mut now = Time::ZERO + LATER;
-        turn(&mut calm, now, 0, 5);
-        // Each millisecond takes a quarter of what a turn makes, so half of it lasts for two.
-        now = now + Duration::from_millis(1);
-        calm.begin_turn();
-        for _ in 0..PADS_PER_TURN / 64 {
-            calm.see(0, true, 16);
-        }
-        calm.end_turn(now);
-        assert_eq!(calm.rest(now), Some(Duration::from_millis(2)));
     }
 
     #[test]

@@ -348,8 +348,8 @@ const IDLE: Duration = Duration::from_secs(10);
 const RECENT: Duration = Duration::from_secs(2);
 /// Who has sent within this is going to send more.
 const BUSY: Duration = Duration::from_millis(100);
-/// Pads made in one turn: about half a millisecond, with AVX-512.
-pub(super) const PADS_PER_TURN: usize = 1024;
+/// Pads made in one turn: less than half a millisecond.
+const PADS_PER_TURN: usize = 512;
 /// Packets of a publisher may come so much out of order and still find their pads.
 const LATE: u64 = 32;
 /// How long the kernel's first packets may wait for an acknowledgement.
