@@ -10,6 +10,7 @@
 
 mod candidate;
 mod floor;
+mod programs;
 mod relay;
 mod report;
 mod stage;

@@ -24,7 +24,7 @@ use std::process::{Command, ExitCode};
 use clap::Parser;
 
 use interruption::Interrupted;
-use paths::Path as Way;
+use paths::{Given, Path as Way};
 use plan::{Plan, Section};
 use process::Failure;
 use progress::Progress;
@@ -35,9 +35,8 @@ use runs::Stage;
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Options {
-    /// The program of our relay, a release build.
-    #[arg(long, value_name = "FILE")]
-    relay: PathBuf,
+    #[command(flatten)]
+    given: Given,
     /// A minute instead of ten: fewer paths, one round.
     #[arg(long)]
     quick: bool,
@@ -85,14 +84,12 @@ fn possible() -> Result<(), String> {
 
 fn run(options: &Options) -> Result<(), Failure> {
     interruption::watch()?;
-    let relay = fs::canonicalize(&options.relay)
-        .map_err(|error| format!("{}: {error}", options.relay.display()))?;
     let plan = match options.quick {
         true => Plan::quick(),
         false => Plan::full(),
     };
     let results = measure(
-        relay,
+        &options.given,
         &plan.only(&options.only, options.rounds),
         &options.folder,
     )?;
@@ -102,12 +99,18 @@ fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// Does all jobs, or those until a signal comes; a path that has failed too often is left out from then on.
-fn measure(relay: PathBuf, plan: &Plan, folder: &Path) -> Result<Results, Failure> {
-    let stage = Stage::build(relay, folder)?;
-    let jobs = plan.jobs();
+fn measure(given: &Given, plan: &Plan, folder: &Path) -> Result<Results, Failure> {
+    let stage = Stage::build(given, folder)?;
+    let mut jobs = plan.jobs();
+    jobs.retain(|job| stage.lacks(job.path).is_none());
     let mut progress = Progress::new(plan, &jobs);
     let mut results = Results {
         machine: machine(),
+        left_out: plan
+            .paths()
+            .iter()
+            .filter_map(|&path| Some(format!("{}: {}", path.name(), stage.lacks(path)?)))
+            .collect(),
         ..Results::default()
     };
     let mut failures: HashMap<Way, u32> = HashMap::new();
@@ -120,7 +123,9 @@ fn measure(relay: PathBuf, plan: &Plan, folder: &Path) -> Result<Results, Failur
                 Err(failure) if failure.is::<Interrupted>() => break,
                 Err(failure) => {
                     *failed += 1;
-                    progress.note(&format!("left out: {job}: {failure}"));
+                    let reason = format!("{job}: {failure}");
+                    progress.note(&format!("left out: {reason}"));
+                    results.left_out.push(reason);
                 }
             }
         }

@@ -20,6 +20,13 @@ impl Message {
         bytes
     }
 
+    /// Whose copy it is, and the message itself: what makes copies without looking into them writes a number over the upper
+    /// half of the sequence number, which no run needs.
+    pub fn copy(self) -> (usize, Self) {
+        let (copy, sequence) = (self.sequence >> 32, self.sequence & u64::from(u32::MAX));
+        (copy as usize, Self { sequence, ..self })
+    }
+
     /// From its first bytes; `None` if these are too few.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (sequence, rest) = bytes.split_first_chunk()?;
@@ -44,5 +51,18 @@ mod tests {
         assert_eq!(message.encode(1200).len(), 1200);
         assert_eq!(Message::decode(&message.encode(0)), Some(message));
         assert_eq!(Message::decode(&[0; 15]), None);
+    }
+
+    #[test]
+    fn the_fourth_byte_is_whose_copy_it_is() {
+        let message = Message {
+            sequence: 7,
+            sent: 8,
+        };
+        assert_eq!(message.copy(), (0, message));
+        let mut bytes = message.encode(1200);
+        bytes[3] = 99;
+        let copy = Message::decode(&bytes).unwrap();
+        assert_eq!(copy.copy(), (99, message));
     }
 }

@@ -47,6 +47,8 @@ pub const RELAY_FOR_PUBLISHER: &str = "10.75.1.1:4443";
 pub const RELAY_FOR_SUBSCRIBERS: &str = "10.75.2.1:4443";
 /// Where the publisher finds a subscriber if there is no relay.
 pub const SUBSCRIBER: &str = "10.75.2.2:4444";
+/// Where it sends what is to be copied on its way, to that subscriber (`ebpf/programs/src/bin/floor.rs`).
+pub const FLOOR: &str = "10.75.3.1:4443";
 
 impl Network {
     /// Makes it.
@@ -68,6 +70,12 @@ impl Network {
         connect(2, (Place::Subscribers, "sub0"), (Place::Relay, "to-sub"))?;
         ip("-n qb-pub route add 10.75.2.0/24 via 10.75.1.1")?;
         ip("-n qb-sub route add 10.75.1.0/24 via 10.75.2.1")?;
+        // Nobody's address, with the subscribers' MAC: copies are to be taken in there.
+        ip("-n qb-pub route add 10.75.3.1 dev pub0")?;
+        let neighbour = mac(2, 2);
+        ip(&format!(
+            "-n qb-pub neigh replace 10.75.3.1 lladdr {neighbour} dev pub0 nud permanent"
+        ))?;
         Place::Relay.shell("echo 1 > /proc/sys/net/ipv4/ip_forward")?;
         Ok(network)
     }
@@ -210,6 +218,10 @@ impl Place {
     }
 }
 
+fn mac(leg: u8, host: u8) -> String {
+    format!("02:75:00:00:{leg:02x}:{host:02x}")
+}
+
 /// A veth pair between a client's place and the relay's.
 fn connect(leg: u8, client: (Place, &str), relay: (Place, &str)) -> Result<(), Failure> {
     let (at_client, at_relay) = (client.0.name(), relay.0.name());
@@ -217,12 +229,11 @@ fn connect(leg: u8, client: (Place, &str), relay: (Place, &str)) -> Result<(), F
         "link add {} netns {at_client} type veth peer name {} netns {at_relay}",
         client.1, relay.1
     ))?;
-    let mac = |host| format!("02:75:00:00:{leg:02x}:{host:02x}");
     for ((place, device), host, other) in [(relay, 1, 2), (client, 2, 1)] {
         let name = place.name();
         ip(&format!(
             "-n {name} link set {device} address {}",
-            mac(host)
+            mac(leg, host)
         ))?;
         ip(&format!(
             "-n {name} addr add 10.75.{leg}.{host}/24 dev {device}"
@@ -235,7 +246,7 @@ fn connect(leg: u8, client: (Place, &str), relay: (Place, &str)) -> Result<(), F
         ))?;
         ip(&format!(
             "-n {name} neigh replace 10.75.{leg}.{other} lladdr {} dev {device} nud permanent",
-            mac(other)
+            mac(leg, other)
         ))?;
     }
     Ok(())

@@ -6,17 +6,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::network::Place;
+use crate::network::{FLOOR, Place, RELAY_FOR_PUBLISHER, RELAY_FOR_SUBSCRIBERS, SUBSCRIBER};
 use crate::process::{Failure, Process};
-use crate::usage::Told;
+use crate::usage::{Told, programs_run};
 
 /// A way from the publisher to the subscribers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Path {
     /// No relay: the kernel routes.
     PlainIp,
+    /// No relay: the kernel makes the copies, and does no more than that takes.
+    Floor,
     /// Our relay, with its kernel programs.
     Kernel,
+    /// The same without protection of 1-RTT packets.
+    KernelClear,
     /// Our relay without.
     Userspace,
     /// The same, with each packet by itself.
@@ -29,9 +33,11 @@ pub enum Path {
 
 impl Path {
     /// In the order in which they take turns.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::PlainIp,
+        Self::Floor,
         Self::Kernel,
+        Self::KernelClear,
         Self::Userspace,
         Self::UserspaceWithoutGso,
         Self::Quinn,
@@ -45,19 +51,66 @@ impl Path {
     pub const fn name(self) -> &'static str {
         match self {
             Self::PlainIp => "plain IP",
+            Self::Floor => "floor",
             Self::Kernel => "kernel",
+            Self::KernelClear => "kernel, clear",
             Self::Userspace => "userspace",
             Self::UserspaceWithoutGso => "userspace, no GSO",
             Self::Quinn => "quinn",
             Self::QuinnWithoutGso => "quinn, no GSO",
         }
     }
+
+    /// Whether messages are plain UDP.
+    pub const fn is_plain(self) -> bool {
+        matches!(self, Self::PlainIp | Self::Floor)
+    }
+
+    /// Where the source sends to.
+    const fn publisher_peer(self) -> &'static str {
+        match self {
+            Self::PlainIp => SUBSCRIBER,
+            Self::Floor => FLOOR,
+            _ => RELAY_FOR_PUBLISHER,
+        }
+    }
+
+    /// The relay; where there is none, the receiver's own address.
+    const fn subscriber_peer(self) -> &'static str {
+        match self {
+            Self::PlainIp | Self::Floor => SUBSCRIBER,
+            _ => RELAY_FOR_SUBSCRIBERS,
+        }
+    }
+
+    /// What source and sink have to know of the path.
+    const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::PlainIp | Self::Floor => &["--udp"],
+            Self::KernelClear => &["--clear"],
+            _ => &[],
+        }
+    }
+}
+
+/// Programs that are not the bench's own.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Given {
+    /// The program of our relay, a release build.
+    #[arg(long, value_name = "FILE")]
+    relay: PathBuf,
+    /// The same with the feature `disable-1rtt-encryption`; without, that path is left out.
+    #[arg(long, value_name = "FILE")]
+    clear_relay: Option<PathBuf>,
+    /// `bench-floor`; without, that path is left out.
+    #[arg(long, value_name = "FILE")]
+    floor: Option<PathBuf>,
 }
 
 /// The programs that the bench starts.
 #[derive(Debug)]
 pub struct Programs {
-    relay: PathBuf,
+    given: Given,
     folder: PathBuf,
 }
 
@@ -71,11 +124,29 @@ pub struct Relay {
 }
 
 impl Programs {
-    /// `relay` is our relay; the others are beside the bench.
-    pub fn new(relay: PathBuf) -> Result<Self, Failure> {
+    /// The others are beside the bench.
+    pub fn new(given: &Given) -> Result<Self, Failure> {
         let own = std::env::current_exe()?;
         let folder = own.parent().ok_or("the bench has no folder")?.to_owned();
-        Ok(Self { relay, folder })
+        let whole = |file: &PathBuf| {
+            std::fs::canonicalize(file).map_err(|error| format!("{}: {error}", file.display()))
+        };
+        let given = Given {
+            relay: whole(&given.relay)?,
+            clear_relay: given.clear_relay.as_ref().map(whole).transpose()?,
+            floor: given.floor.as_ref().map(whole).transpose()?,
+        };
+        Ok(Self { given, folder })
+    }
+
+    /// Why there can be no relay for a path.
+    pub fn lacks(&self, path: Path) -> Option<&'static str> {
+        let (given, reason) = match path {
+            Path::Floor => (&self.given.floor, NO_FLOOR),
+            Path::KernelClear => (&self.given.clear_relay, NO_CLEAR_RELAY),
+            _ => return None,
+        };
+        given.is_none().then_some(reason)
     }
 
     /// Starts a relay for `path` and so many subscribers, unless it needs none. Files go to `folder`.
@@ -88,11 +159,23 @@ impl Programs {
         let slots = (subscribers + 1)
             .clamp(DEFAULT_SLOTS, MOST_SLOTS)
             .to_string();
+        let relay = &self.given.relay;
         let (mut command, control) = match path {
             Path::PlainIp => return Ok(None),
-            Path::Kernel => self.ours(&["require", "--fast-path-slots", &slots], folder),
-            Path::Userspace => self.ours(&["off"], folder),
-            Path::UserspaceWithoutGso => self.ours(&["off", "--no-gso"], folder),
+            Path::Floor => (self.floor(subscribers)?, None),
+            Path::Kernel => ours(relay, &["require", "--fast-path-slots", &slots], folder),
+            Path::KernelClear => {
+                let relay = self.given.clear_relay.as_ref();
+                let words = [
+                    "require",
+                    "--fast-path-slots",
+                    &slots,
+                    "--disable-1rtt-encryption",
+                ];
+                ours(relay.ok_or(NO_CLEAR_RELAY)?, &words, folder)
+            }
+            Path::Userspace => ours(relay, &["off"], folder),
+            Path::UserspaceWithoutGso => ours(relay, &["off", "--no-gso"], folder),
             Path::Quinn => (self.quinn(&[]), None),
             Path::QuinnWithoutGso => (self.quinn(&["--no-gso"]), None),
         };
@@ -101,14 +184,19 @@ impl Programs {
         Ok(Some(Relay { process, control }))
     }
 
-    /// The source, there where publishers are.
-    pub fn source(&self) -> Command {
-        Place::Publisher.command(self.folder.join("bench-source"))
+    /// The source of a path, there where publishers are.
+    pub fn source(&self, path: Path) -> Command {
+        let mut command = Place::Publisher.command(self.folder.join("bench-source"));
+        command.arg(path.publisher_peer()).args(path.words());
+        command
     }
 
-    /// The sink, there where subscribers are.
-    pub fn sink(&self) -> Command {
-        Place::Subscribers.command(self.folder.join("bench-sink"))
+    /// So many subscribers of a path, there where subscribers are.
+    pub fn sink(&self, path: Path, subscribers: usize) -> Command {
+        let mut command = Place::Subscribers.command(self.folder.join("bench-sink"));
+        command.arg(path.subscriber_peer()).args(path.words());
+        command.args(["--subscribers", &subscribers.to_string()]);
+        command
     }
 
     /// A subscriber that comes late, there too.
@@ -116,17 +204,11 @@ impl Programs {
         Place::Subscribers.command(self.folder.join("bench-joiner"))
     }
 
-    fn ours(&self, fast_path: &[&str], folder: &FilePath) -> (Command, Option<(PathBuf, PathBuf)>) {
-        let control = folder.join("relay.sock");
-        let mut command = Place::Relay.command(&self.relay);
-        command
-            .args(["--die-with-parent", "serve", "--bind", BIND, "--raw"])
-            .args(["--tls-generate", "localhost", "--report", "-"])
-            .arg("--fast-path")
-            .args(fast_path)
-            .arg("--control")
-            .arg(&control);
-        (command, Some((self.relay.clone(), control)))
+    fn floor(&self, copies: usize) -> Result<Command, Failure> {
+        let floor = self.given.floor.as_ref();
+        let mut command = Place::Relay.command(floor.ok_or(NO_FLOOR)?);
+        command.args(["to-pub", "to-sub", &copies.to_string()]);
+        Ok(command)
     }
 
     fn quinn(&self, words: &[&str]) -> Command {
@@ -140,7 +222,11 @@ impl Relay {
     /// What it tells of itself; nothing if it does not.
     pub fn told(&self) -> Told {
         let Some((program, control)) = &self.control else {
-            return Told::default();
+            let bpf = programs_run(self.process.id());
+            return Told {
+                bpf,
+                ..Told::default()
+            };
         };
         let mut command = Command::new(program);
         command.args(["status", "--json", "--control"]).arg(control);
@@ -167,6 +253,26 @@ impl Relay {
     }
 }
 
+/// Our relay, and where it can be asked.
+fn ours(
+    relay: &FilePath,
+    fast_path: &[&str],
+    folder: &FilePath,
+) -> (Command, Option<(PathBuf, PathBuf)>) {
+    let control = folder.join("relay.sock");
+    let mut command = Place::Relay.command(relay);
+    command
+        .args(["--die-with-parent", "serve", "--bind", BIND, "--raw"])
+        .args(["--tls-generate", "localhost", "--report", "-"])
+        .arg("--fast-path")
+        .args(fast_path)
+        .arg("--control")
+        .arg(&control);
+    (command, Some((relay.to_owned(), control)))
+}
+
+const NO_FLOOR: &str = "`--floor` was not given";
+const NO_CLEAR_RELAY: &str = "`--clear-relay` was not given";
 /// Where every relay listens.
 const BIND: &str = "0.0.0.0:4443";
 /// For a program to come up.

@@ -21,8 +21,7 @@ pub struct Plan {
     rounds: u64,
     /// How many subscribers, for delay and cost.
     subscribers: &'static [usize],
-    /// Of delay and cost.
-    pub modes: &'static [Mode],
+    modes: &'static [Mode],
     /// How long delay is measured, and then cost.
     pub stretch: f64,
     saturations: u64,
@@ -96,18 +95,18 @@ impl Plan {
             modes: &[Mode::Datagram, Mode::Stream],
             stretch: 0.5,
             saturations: 2,
-            saturated_too: &[1, 1000],
+            saturated_too: &[1, 10, 1000],
             step: (0.4, 1.4),
-            many: &[100, 1000, 2000],
+            many: &[100, 2000],
             scales: 2,
             joiners: 10,
             startups: 2,
             film: 2.0,
             films: 2,
             idle: &[100, 1000, 2000],
-            system_calls: Some(4.0),
+            system_calls: Some(3.0),
             stacks: Some(2.0),
-            loss: Some(4.0),
+            loss: Some(3.0),
             paths: &Path::ALL,
             only: Vec::new(),
         }
@@ -191,6 +190,19 @@ impl Plan {
         jobs
     }
 
+    /// Those that take part.
+    pub const fn paths(&self) -> &'static [Path] {
+        self.paths
+    }
+
+    /// Of delay and cost on a path. Plain UDP knows datagrams only.
+    pub const fn modes(&self, path: Path) -> &'static [Mode] {
+        match path.is_plain() {
+            true => &[Mode::Datagram],
+            false => self.modes,
+        }
+    }
+
     /// All paths that a part is measured for.
     fn turns(
         &self,
@@ -202,6 +214,7 @@ impl Plan {
             Section::Steady | Section::Film => match path {
                 // One path without a relay is as good as many.
                 Path::PlainIp => subscribers == 1 || section == Section::Film,
+                Path::Floor | Path::KernelClear => section == Section::Steady && subscribers != FEW,
                 Path::UserspaceWithoutGso | Path::QuinnWithoutGso => subscribers == MANY,
                 _ => true,
             },
@@ -223,7 +236,7 @@ impl Plan {
     /// About how long a job takes.
     pub fn seconds(&self, job: Job) -> f64 {
         let own = match job.section {
-            Section::Steady => self.modes.len() as f64 * (2.0 * self.stretch + 1.0),
+            Section::Steady => self.modes(job.path).len() as f64 * (2.0 * self.stretch + 1.0),
             Section::Saturation => 4.0 / self.step.1.ln() * (self.step.0 + 0.3),
             Section::Scale => SCALE + 1.0,
             Section::Startup => 0.1 * self.joiners as f64,

@@ -45,14 +45,17 @@ pub fn write(results: &Results, folder: &Path) -> io::Result<PathBuf> {
 pub fn summary(results: &Results) -> String {
     let tables = tables(results).into_iter();
     let tables = tables.map(|table| format!("\n{}", table.to_text()));
-    page::machine(results) + "\n" + &tables.collect::<String>()
+    let left_out = results.left_out.iter();
+    let left_out = left_out.map(|reason| format!("Left out: {reason}\n"));
+    let head = page::machine(results) + "\n" + &left_out.collect::<String>();
+    head + &tables.collect::<String>()
 }
 
 /// The tables of the report for programs.
 pub fn table(results: &Results) -> Value {
     let tables = tables(results);
     let tables = tables.iter().map(Table::to_json).collect::<Vec<_>>();
-    json!({ "machine": results.machine, "seconds": results.seconds, "tables": tables })
+    json!({ "machine": results.machine, "seconds": results.seconds, "left_out": results.left_out, "tables": tables })
 }
 
 /// Of all sections; the aims come last, where a terminal ends.

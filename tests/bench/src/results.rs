@@ -16,6 +16,8 @@ pub struct Results {
     pub machine: Machine,
     /// How long all of it took.
     pub seconds: f64,
+    /// What was not measured, and why not.
+    pub left_out: Vec<String>,
     /// One-way delay, one entry for each path, number of subscribers, mode and round.
     pub delay: Vec<DelayRun>,
     /// What a forwarded packet costs at a fixed rate.

@@ -17,8 +17,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::interruption::pause;
-use crate::network::{Network, RELAY_FOR_PUBLISHER, RELAY_FOR_SUBSCRIBERS, SUBSCRIBER, prefer};
-use crate::paths::{Path, Programs, Relay, SOON};
+use crate::network::{Network, prefer};
+use crate::paths::{Given, Path, Programs, Relay, SOON};
 use crate::plan::{Job, Mode, Plan, Section};
 use crate::process::{Failure, Process};
 use crate::results::{Delay, Results};
@@ -36,16 +36,21 @@ pub struct Stage {
 
 impl Stage {
     /// Makes the network, and a folder for what programs write; what is to be kept goes to `output`.
-    pub fn build(relay: PathBuf, output: &FilePath) -> Result<Self, Failure> {
+    pub fn build(given: &Given, output: &FilePath) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("quic-relay-bench-{}", std::process::id()));
         let stage = Self {
             network: Network::create()?,
-            programs: Programs::new(relay)?,
+            programs: Programs::new(given)?,
             folder,
             output: output.to_owned(),
         };
         fs::create_dir_all(&stage.folder)?;
         Ok(stage)
+    }
+
+    /// Why a path cannot be measured, if it cannot.
+    pub fn lacks(&self, path: Path) -> Option<&'static str> {
+        self.programs.lacks(path)
     }
 
     /// Does a job, and writes down what it found.
@@ -91,10 +96,9 @@ impl Stage {
         self.programs.start(path, subscribers, &self.folder)
     }
 
-    /// So many subscribers of a relay.
-    fn sink(&self, address: &str, words: &[&str]) -> Result<Process, Failure> {
-        let mut command = self.programs.sink();
-        command.arg(address).args(words);
+    /// So many subscribers.
+    fn sink(&self, path: Path, subscribers: usize) -> Result<Process, Failure> {
+        let mut command = self.programs.sink(path, subscribers);
         let mut sink = Process::start("sink", &mut command, &self.folder)?;
         sink.event("ready", CONNECTING)?;
         Ok(sink)
@@ -141,13 +145,7 @@ struct Received {
 impl<'a> Session<'a> {
     fn open(stage: &'a Stage, job: Job) -> Result<Self, Failure> {
         let relay = stage.relay(job.path, job.subscribers)?;
-        let sink = match relay {
-            Some(_) => {
-                let count = job.subscribers.to_string();
-                stage.sink(RELAY_FOR_SUBSCRIBERS, &["--subscribers", &count])?
-            }
-            None => stage.sink(SUBSCRIBER, &["--udp"])?,
-        };
+        let sink = stage.sink(job.path, job.subscribers)?;
         Ok(Self {
             stage,
             job,
@@ -174,11 +172,7 @@ impl<'a> Session<'a> {
 
     /// A source that was told this.
     fn silent_source(&self, words: &[&str]) -> Result<Process, Failure> {
-        let mut command = self.stage.programs.source();
-        match self.relay {
-            Some(_) => command.arg(RELAY_FOR_PUBLISHER),
-            None => command.args([SUBSCRIBER, "--udp"]),
-        };
+        let mut command = self.stage.programs.source(self.job.path);
         let mut source = Process::start("source", command.args(words), &self.stage.folder)?;
         source.event("ready", SOON)?;
         Ok(source)

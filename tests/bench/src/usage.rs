@@ -161,6 +161,22 @@ pub fn resident(process: u32) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// What the BPF programs that a process holds have run for, in microseconds: the one that ran longest, since what it set off
+/// is in that.
+pub fn programs_run(process: u32) -> f64 {
+    let files = fs::read_dir(format!("/proc/{process}/fdinfo"))
+        .into_iter()
+        .flatten();
+    let nanos = files.flatten().filter_map(|file| {
+        let text = fs::read_to_string(file.path()).ok()?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("run_time_ns:"))?;
+        line.trim().parse::<f64>().ok()
+    });
+    nanos.fold(0.0, f64::max) / 1e3
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,7 +34,7 @@ use tally::Tally;
 struct Options {
     /// The relay; with `--udp`, our own address.
     address: SocketAddr,
-    /// How many subscribers.
+    /// How many subscribers; with `--udp`, how many copies of each message.
     #[arg(long, default_value_t = 1)]
     subscribers: usize,
     /// Without QUIC.
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     nix::sys::prctl::set_timerslack(1)?;
     let mut orders = Orders::new()?;
     let mut sink = match options.udp {
-        true => Sink::plain(options.address)?,
+        true => Sink::plain(&options)?,
         false => Sink::subscribe(&options, &mut orders)?,
     };
     println!(
@@ -68,8 +68,8 @@ struct Sink {
 }
 
 impl Sink {
-    fn plain(address: SocketAddr) -> Result<Self, Box<dyn Error>> {
-        let socket = UdpSocket::bind(address)?;
+    fn plain(options: &Options) -> Result<Self, Box<dyn Error>> {
+        let socket = UdpSocket::bind(options.address)?;
         socket.set_nonblocking(true)?;
         widen(&socket)?;
         let arrivals = Arrivals::of(&socket)?;
@@ -78,7 +78,7 @@ impl Sink {
             arrivals,
             subscribers: Vec::new(),
             by_id: HashMap::new(),
-            tally: Tally::new(1),
+            tally: Tally::new(options.subscribers),
         })
     }
 
@@ -161,10 +161,9 @@ impl Sink {
             let now = monotonic();
             if subscribers.is_empty() {
                 tally.packet();
-                let message = Message::decode(datagram);
-                message
-                    .into_iter()
-                    .for_each(|message| tally.message(0, message, at, now));
+                if let Some((copy, message)) = Message::decode(datagram).map(Message::copy) {
+                    tally.message(copy, message, at, now);
+                }
                 continue;
             }
             let id = datagram

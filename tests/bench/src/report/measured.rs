@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::paths::{self, PLAIN};
+use super::paths::{self, PLAIN, is_plain};
 use crate::results::{Delay, DelayRun, Results, SaturationRun};
 use crate::stats::{Quantiles, Spread, median, slope};
 
@@ -31,9 +31,9 @@ pub(super) type Rounds = BTreeMap<u64, f64>;
 
 /// How messages were sent: in a run without a delay test, `datagram`.
 pub(super) fn modes(results: &Results) -> Vec<&str> {
-    let delay = results.delay.iter().filter(|run| run.path != PLAIN);
+    let delay = results.delay.iter().filter(|run| !is_plain(&run.path));
     let delay = delay.map(|run| run.mode.as_str());
-    let cost = results.cost.iter().filter(|run| run.path != PLAIN);
+    let cost = results.cost.iter().filter(|run| !is_plain(&run.path));
     let modes = delay
         .chain(cost.map(|run| run.mode.as_str()))
         .collect::<BTreeSet<_>>();
@@ -86,11 +86,11 @@ pub(super) fn delay_runs<'a>(
     results: &'a Results,
     case: Case<'a>,
 ) -> impl Iterator<Item = &'a DelayRun> {
-    // Plain IP knows datagrams only; it stands beside every mode.
+    // Plain UDP knows datagrams only; it stands beside every mode.
     let of = move |run: &&DelayRun| {
         run.path == case.path
             && run.subscribers == case.subscribers
-            && (run.mode == case.mode || run.path == PLAIN)
+            && (run.mode == case.mode || is_plain(&run.path))
     };
     results.delay.iter().filter(of)
 }
@@ -103,7 +103,7 @@ pub(super) fn cost(
 ) -> Rounds {
     let runs = results.cost.iter().filter(|run| run.path == case.path);
     let runs = runs.filter(|run| run.subscribers == case.subscribers);
-    let runs = runs.filter(|run| run.mode == case.mode || run.path == PLAIN);
+    let runs = runs.filter(|run| run.mode == case.mode || is_plain(&run.path));
     runs.filter_map(|run| Some((run.round, figure(run)?)))
         .collect()
 }

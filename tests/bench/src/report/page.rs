@@ -69,6 +69,9 @@ impl Part {
 /// The whole page.
 pub(super) fn page(results: &Results, aims: &Table, sections: &[Section]) -> String {
     let machine = escape(&machine(results));
+    let left_out = results.left_out.iter();
+    let left_out = left_out.map(|reason| format!("<p>Left out: {}</p>\n", escape(reason)));
+    let left_out = left_out.collect::<String>();
     let rules = dark_rules();
     let sections = sections.iter().map(Section::to_html).collect::<String>();
     let aims = aims.to_html();
@@ -77,7 +80,7 @@ pub(super) fn page(results: &Results, aims: &Table, sections: &[Section]) -> Str
          <meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>Relay paths side by side</title>\n\
          <style>\n{STYLE}@media (prefers-color-scheme: dark) {{\n{rules}}}\n</style>\n</head>\n<body>\n\
-         <h1>Relay paths side by side</h1>\n<p>{machine}</p>\n<p>{HOW}</p>\n\
+         <h1>Relay paths side by side</h1>\n<p>{machine}</p>\n<p>{HOW}</p>\n{left_out}\
          <section>\n<h2>Aims</h2>\n{aims}</section>\n{sections}</body>\n</html>\n"
     )
 }

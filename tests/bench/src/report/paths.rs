@@ -8,6 +8,7 @@ use plotters::style::RGBColor;
 use crate::results::Results;
 
 pub(super) const PLAIN: &str = "plain IP";
+pub(super) const FLOOR: &str = "floor";
 pub(super) const KERNEL: &str = "kernel";
 pub(super) const CLEAR: &str = "kernel, clear";
 pub(super) const USERSPACE: &str = "userspace";
@@ -44,6 +45,11 @@ pub(super) fn all(results: &Results) -> Vec<&str> {
     }
     paths.sort_by_key(|path| place(path));
     paths
+}
+
+/// Whether a path is the same for all modes: plain UDP, which has datagrams only.
+pub(super) fn is_plain(path: &str) -> bool {
+    [PLAIN, FLOOR].contains(&path)
 }
 
 /// A path's colour.
@@ -104,8 +110,9 @@ const PARTS: [Shade; 3] = [
 ];
 
 /// Told apart by people who see few colours, too; the last is of all paths that have no name here.
-const SHADES: [(&str, Shade); 9] = [
+const SHADES: [(&str, Shade); 10] = [
     (PLAIN, shade(0x77, 0x7C, 0x83, "#A3A9B1")),
+    (FLOOR, shade(0x8A, 0x5A, 0x34, "#C99B74")),
     (KERNEL, shade(0x00, 0x5A, 0xB5, "#5AA9F5")),
     (CLEAR, shade(0x2C, 0x9F, 0xD9, "#9AD8FA")),
     (USERSPACE, shade(0xD5, 0x5E, 0x00, "#FF8A3D")),

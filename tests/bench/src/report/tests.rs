@@ -20,6 +20,7 @@ fn all_sections_of_a_whole_run_are_on_the_page() {
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     // Delay and cost have a picture for each mode.
     assert_eq!(page.matches("<svg").count(), 4 * 2 + 6);
+    assert!(page.contains("<p>Left out: floor: no reason</p>"));
     assert!(!page.contains("NaN") && !page.contains("inf\""));
     for from_elsewhere in ["<script", "src=", "href=", "url("] {
         assert!(!page.contains(from_elsewhere), "{from_elsewhere}");
@@ -120,6 +121,8 @@ fn the_terminal_gets_the_same_tables() {
         .find(|table| table["title"].to_string().contains("Saturation"));
     let row = &saturation.unwrap()["rows"][0];
     assert!(row["packets/s before loss"].is_f64() && row["path"] == "kernel");
+    assert!(text.contains("\nLeft out: floor: no reason\n"));
+    assert_eq!(json["left_out"][0], "floor: no reason");
     assert!(text.contains(" reached\n") && text.contains("not reached\n"));
 }
 
@@ -163,6 +166,7 @@ fn made_up() -> Results {
             mhz: 2600.0,
         },
         seconds: 600.0,
+        left_out: vec!["floor: no reason".to_owned()],
         ..Results::default()
     };
     let mut dice = Dice(1);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::Stage;
 use crate::interruption::pause;
-use crate::network::RELAY_FOR_SUBSCRIBERS;
 use crate::paths::Path;
 use crate::process::Failure;
 use crate::results::GrowthPoint;
@@ -22,8 +21,7 @@ pub(super) fn run(
     let mut idle = 0;
     for &number in [0].iter().chain(numbers) {
         if number > idle {
-            let more = (number - idle).to_string();
-            sinks.push(stage.sink(RELAY_FOR_SUBSCRIBERS, &["--subscribers", &more])?);
+            sinks.push(stage.sink(path, number - idle)?);
             idle = number;
         }
         pause(SETTLING)?;

@@ -14,11 +14,11 @@ pub(super) fn run(
     plan: &Plan,
     results: &mut Results,
 ) -> Result<(), Failure> {
-    for &mode in plan.modes {
+    for &mode in plan.modes(session.job.path) {
         let found = delay(session, mode, plan.stretch)?;
         results.delay.push(found);
     }
-    for &mode in plan.modes {
+    for &mode in plan.modes(session.job.path) {
         let found = cost(session, mode, plan.stretch, RATE)?;
         results.cost.push(found);
     }

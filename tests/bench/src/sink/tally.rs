@@ -51,7 +51,10 @@ impl Tally {
             return;
         };
         let place = usize::try_from(index).unwrap_or(usize::MAX);
-        if place > MOST || !set(&mut self.got[subscriber], place) {
+        let Some(got) = self.got.get_mut(subscriber) else {
+            return;
+        };
+        if place > MOST || !set(got, place) {
             return;
         }
         self.messages += 1;
