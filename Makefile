@@ -31,11 +31,14 @@ ebpf:
 	@.ci/setup demo
 	@ebpf/build
 
-## our paths and a relay on quinn side by side: target/bench/report.html, in about ten minutes (root)
+## our paths, the floor and a relay on quinn side by side: target/bench/report.html, in about ten minutes (root)
 bench: build
 	@.ci/setup bench
+	cargo build --release --locked -p quic-relay --features disable-1rtt-encryption --target-dir target/clear
+	cargo build --release --locked -p relay-ebpf-bench
 	cargo build --release --locked --manifest-path tests/bench/Cargo.toml
-	@tests/bench/target/release/bench --relay $(RELAY) $(ARGS)
+	@tests/bench/target/release/bench --relay $(RELAY) --clear-relay target/clear/release/quic-relay \
+		--floor target/release/bench-floor $(ARGS)
 
 ## the same in a minute, with fewer paths: the table as JSON (root)
 bench-quick: build
