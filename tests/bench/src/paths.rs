@@ -83,11 +83,10 @@ impl Path {
         }
     }
 
-    /// What source and sink have to know of the path.
+    /// What source and sink have to know of the path. Whether packets are protected is the relay's to say.
     const fn words(self) -> &'static [&'static str] {
         match self {
             Self::PlainIp | Self::Floor => &["--udp"],
-            Self::KernelClear => &["--clear"],
             _ => &[],
         }
     }
