@@ -53,7 +53,11 @@ fn qrelay_floor_out(ctx: TcContext) -> i32 {
         bpf_skb_store_bytes(ctx.skb.skb, ADDRESSES, from, 20, 0)
     };
     packet.forget();
-    if result == 0 { TC_ACT_UNSPEC } else { TC_ACT_SHOT as i32 }
+    if result == 0 {
+        TC_ACT_UNSPEC
+    } else {
+        TC_ACT_SHOT as i32
+    }
 }
 
 /// The other end of the device: nothing is to be paid for there.
@@ -71,7 +75,8 @@ struct Copies {
 impl Rounds for Copies {
     #[inline(always)]
     fn round(&mut self, index: u64) -> bool {
-        self.packet.clone_to(self.ifindex, MARK | index as u32 & MARK_SLOT)
+        self.packet
+            .clone_to(self.ifindex, MARK | index as u32 & MARK_SLOT)
     }
 }
 

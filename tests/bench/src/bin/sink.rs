@@ -136,7 +136,10 @@ impl Sink {
                     _ => return Err("the orders are start and report".into()),
                 }
             }
-            while self.receive()? != 0 {}
+            let mut left = BATCHES;
+            while left > 0 && self.receive()? != 0 {
+                left -= 1;
+            }
             let now = monotonic();
             let due = self.acknowledge(now)?;
             let left = due.map(|due| Duration::from_nanos(due.saturating_sub(now)));
@@ -161,9 +164,8 @@ impl Sink {
             let now = monotonic();
             if subscribers.is_empty() {
                 tally.packet();
-                if let Some((copy, message)) = Message::decode(datagram).map(Message::copy) {
-                    tally.message(copy, message, at, now);
-                }
+                let copies = Message::decode(datagram).map(Message::copy).into_iter();
+                copies.for_each(|(copy, message)| tally.message(copy, message, at, now));
                 continue;
             }
             let id = datagram
@@ -232,6 +234,8 @@ fn turn(line: &mut Line, orders: &mut Orders) -> Result<usize, Box<dyn Error>> {
     Ok(connected)
 }
 
+/// Then there may be orders, or something to acknowledge.
+const BATCHES: usize = 16;
 /// Handshakes at a time.
 const AT_ONCE: usize = 50;
 /// Until nothing but media is to be expected.
