@@ -15,7 +15,7 @@ mod runs;
 mod stats;
 mod usage;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -101,16 +101,16 @@ fn run(options: &Options) -> Result<(), Failure> {
 /// Does all jobs, or those until a signal comes; a path that has failed too often is left out from then on.
 fn measure(given: &Given, plan: &Plan, folder: &Path) -> Result<Results, Failure> {
     let stage = Stage::build(given, folder)?;
-    let mut jobs = plan.jobs();
-    jobs.retain(|job| stage.lacks(job.path).is_none());
+    let (mut jobs, mut left_out) = (plan.jobs(), BTreeSet::new());
+    jobs.retain(|job| {
+        let reason = stage.lacks(job.path);
+        left_out.extend(reason.map(|reason| format!("{}: {reason}", job.path.name())));
+        reason.is_none()
+    });
     let mut progress = Progress::new(plan, &jobs);
     let mut results = Results {
         machine: machine(),
-        left_out: plan
-            .paths()
-            .iter()
-            .filter_map(|&path| Some(format!("{}: {}", path.name(), stage.lacks(path)?)))
-            .collect(),
+        left_out: left_out.into_iter().collect(),
         ..Results::default()
     };
     let mut failures: HashMap<Way, u32> = HashMap::new();

@@ -190,11 +190,6 @@ impl Plan {
         jobs
     }
 
-    /// Those that take part.
-    pub const fn paths(&self) -> &'static [Path] {
-        self.paths
-    }
-
     /// Of delay and cost on a path. Plain UDP knows datagrams only.
     pub const fn modes(&self, path: Path) -> &'static [Mode] {
         match path.is_plain() {
