@@ -100,11 +100,11 @@ impl Plan {
             many: &[100, 2000],
             scales: 2,
             joiners: 10,
-            startups: 2,
+            startups: 1,
             film: 2.0,
             films: 2,
-            idle: &[100, 1000, 2000],
-            system_calls: Some(3.0),
+            idle: &[1000, 10_000],
+            system_calls: Some(2.0),
             stacks: Some(2.0),
             loss: Some(3.0),
             paths: &Path::ALL,
@@ -236,7 +236,10 @@ impl Plan {
             Section::Scale => SCALE + 1.0,
             Section::Startup => 0.1 * self.joiners as f64,
             Section::Film => self.film + 0.5,
-            Section::Growth => 2.0 * self.idle.len() as f64,
+            Section::Growth => {
+                let most = self.idle.last().copied().unwrap_or_default();
+                2.0 * self.idle.len() as f64 + HANDSHAKE * most as f64
+            }
             Section::Calls => self.system_calls.unwrap_or_default() + 2.0,
             Section::Stacks => self.stacks.unwrap_or_default() + 2.0,
             Section::Loss => self.loss.unwrap_or_default() + 1.0,
