@@ -17,7 +17,8 @@ pub(super) struct Calm {
     known: u64,
     /// Pads that were made for one slot in this turn, at most.
     made: usize,
-    /// Somebody publishes.
+    /// Packets of publishers have come since the turn before: there will be more. Else a rest would cost more than the
+    /// wait for the next one.
     is_busy: bool,
     /// Everybody is served by the kernel.
     is_whole: bool,
@@ -41,7 +42,7 @@ impl Calm {
         (self.refused, self.made, self.is_busy) = (0, 0, false);
     }
 
-    /// A slot in use: what it has refused, whether packets come from it, and how many pads it needed.
+    /// A slot in use: what it has refused, whether a publisher's packets came by it, and how many pads it needed.
     pub(super) fn see(&mut self, refused: u64, is_busy: bool, made: usize) {
         self.refused = self.refused.wrapping_add(refused);
         self.is_busy |= is_busy;

@@ -227,7 +227,7 @@ impl Offloader {
             if let Some(publisher) = &mut served.publisher {
                 let made = fill_publisher(&self.memory, now, publisher, budget, stream);
                 let refused = self.memory.slot(publisher.slot).refused.load();
-                let is_busy = now.since(publisher.use_.at) <= BUSY;
+                let is_busy = publisher.use_.at == now;
                 self.upkeep.calm.see(refused, is_busy, made);
                 budget -= made;
             }
@@ -346,8 +346,6 @@ const INSPECTION: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(10);
 /// Pads are made for slots that were used within this.
 const RECENT: Duration = Duration::from_secs(2);
-/// Who has sent within this is going to send more.
-const BUSY: Duration = Duration::from_millis(100);
 /// Pads made in one turn: less than half a millisecond.
 const PADS_PER_TURN: usize = 512;
 /// Packets of a publisher may come so much out of order and still find their pads.
