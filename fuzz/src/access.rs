@@ -134,6 +134,7 @@ fn mint(key: &Key, script: &mut Script<'_>) {
         exp,
         nbf,
         iat,
+        ..Claims::default()
     };
     let token = key.auth.sign(&claims).expect("it signs");
     let Some(granted) = judge(key, token.as_bytes()) else {

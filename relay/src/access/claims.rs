@@ -4,6 +4,7 @@
 //! A prefix is compared with the path of the URL followed by the fields of the namespace, so that one token
 //! can be for one path only. A field that holds a slash cannot be named by a token.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Action, Denied};
@@ -11,8 +12,7 @@ use crate::limits;
 use crate::moqt::Namespace;
 use crate::track::Scope;
 
-/// The claims that count. Others, such as `iss`, are left alone; `aud` has a token refused (RFC 7519 §4.1.3:
-/// the relay has no name to be meant by).
+/// The claims that count. Others, such as `iss`, are left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Stands before every prefix.
@@ -53,6 +53,15 @@ pub struct Claims {
         skip_serializing_if = "Option::is_none"
     )]
     pub iat: Option<u64>,
+    /// It says whom it is meant for, in whatever way. The relay has no name to be meant by, so the token is refused
+    /// (RFC 7519 §4.1.3).
+    #[serde(
+        rename = "aud",
+        default,
+        deserialize_with = "is_there",
+        skip_serializing
+    )]
+    pub has_audience: bool,
 }
 
 /// A token whose signature was good: what it allows, and when. Times are microseconds since 1970.
@@ -133,6 +142,11 @@ pub(crate) fn full_name(scope: &Scope, namespace: &Namespace) -> Option<Namespac
     let path = scope.0.split(|byte| *byte == b'/');
     let path = path.filter(|segment| !segment.is_empty());
     Namespace::new(path.chain(namespace.fields()))
+}
+
+/// Anything but null.
+fn is_there<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Option::<IgnoredAny>::deserialize(from).map(|it| it.is_some())
 }
 
 fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

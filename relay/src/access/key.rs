@@ -177,19 +177,20 @@ impl AuthKey {
         validation.required_spec_claims.clear();
         // The library would ask the system's clock.
         (validation.validate_exp, validation.validate_nbf) = (false, false);
+        // And it takes an audience that is no text for none.
+        validation.validate_aud = false;
         let token =
             decode::<Claims>(token, &self.checks, &validation).map_err(|error| {
                 match error.kind() {
-                    ErrorKind::InvalidSignature
-                    | ErrorKind::InvalidAlgorithm
-                    | ErrorKind::InvalidAudience => Denied::Forged,
+                    ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => Denied::Forged,
                     _ => Denied::Malformed,
                 }
             })?;
         // RFC 7515 §4.1.11: what must be understood, and we understand nothing beyond the RFC, refuses it.
-        match token.header.crit {
-            None => Ok(token.claims),
-            Some(_) => Err(Denied::Malformed),
+        match (token.header.crit, token.claims.has_audience) {
+            (Some(_), _) => Err(Denied::Malformed),
+            (None, true) => Err(Denied::Forged),
+            (None, false) => Ok(token.claims),
         }
     }
 }

@@ -184,12 +184,17 @@ fn what_is_no_token_is_malformed() {
             "{wrong}"
         );
     }
-    let meant = token(
-        &Header::new(Algorithm::HS256),
-        r#"{"aud":"somebody"}"#,
-        SECRET,
-    );
-    assert_eq!(key(SECRET).check(meant.as_bytes()), Err(Denied::Forged));
+    for aud in [r#""somebody""#, r#"["somebody"]"#, "1", "[]"] {
+        let meant = format!(r#"{{"aud":{aud}}}"#);
+        let token = token(&Header::new(Algorithm::HS256), &meant, SECRET);
+        assert_eq!(
+            key(SECRET).check(token.as_bytes()),
+            Err(Denied::Forged),
+            "{aud}"
+        );
+    }
+    let for_nobody = token(&Header::new(Algorithm::HS256), r#"{"aud":null}"#, SECRET);
+    assert!(key(SECRET).check(for_nobody.as_bytes()).is_ok());
 }
 
 #[test]
