@@ -70,8 +70,8 @@ fn claims(options: &Token) -> Result<Claims> {
             Lifetime::For(duration) => Some(now.saturating_add(duration.as_secs())),
             Lifetime::Forever => None,
         },
-        nbf: None,
         iat: Some(now),
+        ..Claims::default()
     };
     match Grant::try_from(claims.clone()) {
         Ok(_) => Ok(claims),
