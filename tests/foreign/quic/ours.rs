@@ -74,6 +74,7 @@ struct Server {
     incoming: Incoming,
     /// Answers that wait for the client to allow another stream.
     waiting: Vec<Vec<u8>>,
+    handle: Option<Handle>,
     deadline: Time,
     outcome: Option<Result<u64, Failure>>,
 }
@@ -95,6 +96,12 @@ fn send_whole(connection: &mut Connection, id: StreamId, bytes: Vec<u8>) {
     connection.finish(id).expect("the stream is open");
 }
 
+fn answer_datagrams(connection: &mut Connection) {
+    while let Some(datagram) = connection.receive_datagram() {
+        connection.send_datagram_chunk(datagram).expect("what came in fits back out");
+    }
+}
+
 impl Application for Server {
     fn on_event(&mut self, _now: Time, endpoint: &mut Endpoint, handle: Handle, event: Event) {
         if let Event::Closed(error) = &event {
@@ -105,8 +112,7 @@ impl Application for Server {
             });
         }
         let Some(connection) = endpoint.connection_mut(handle) else { return };
-        // Too early until the client has acknowledged something; then asked again with the next event.
-        self.update_keys = self.update_keys && !connection.force_key_update();
+        self.handle = Some(handle);
         match event {
             Event::Stream(StreamEvent::Readable(id)) => {
                 if let Some(bytes) = self.incoming.read(connection, id) {
@@ -118,16 +124,20 @@ impl Application for Server {
                 self.answer_uni(connection);
             }
             Event::Stream(StreamEvent::Available(Dir::Uni)) => self.answer_uni(connection),
-            Event::DatagramReceived => {
-                while let Some(datagram) = connection.receive_datagram() {
-                    connection.send_datagram_chunk(datagram).expect("what came in fits back out");
-                }
-            }
+            Event::DatagramReceived if !self.update_keys => answer_datagrams(connection),
             _ => {}
         }
     }
 
-    fn on_tick(&mut self, now: Time, _endpoint: &mut Endpoint) {
+    fn on_tick(&mut self, now: Time, endpoint: &mut Endpoint) {
+        // Too early until the client has acknowledged something; then asked again in the next turn. Datagrams wait for it.
+        let connection = self.handle.and_then(|handle| endpoint.connection_mut(handle));
+        if let Some(connection) = connection.filter(|_| self.update_keys)
+            && connection.force_key_update()
+        {
+            self.update_keys = false;
+            answer_datagrams(connection);
+        }
         if now >= self.deadline && self.outcome.is_none() {
             self.outcome = Some(Err("the exchange took too long".into()));
         }
@@ -149,6 +159,7 @@ struct Client {
     report: Report,
     incoming: Incoming,
     deadline: Time,
+    handle: Option<Handle>,
     is_closing: bool,
     is_over: bool,
     failure: Option<String>,
@@ -171,7 +182,8 @@ impl Client {
     /// Datagrams go last, one by one, as the answers come: nothing then pushes them out of a queue.
     fn send_datagram(&mut self, connection: &mut Connection) {
         let streams_are_back = self.report.bidi == self.plan.bidi && self.report.uni == self.plan.uni;
-        if streams_are_back && self.opened.datagrams < self.plan.datagrams {
+        let may_send = streams_are_back && !self.plan.key_update;
+        if may_send && self.opened.datagrams < self.plan.datagrams {
             let bytes = stream_bytes(200 + self.opened.datagrams, 100);
             connection.send_datagram(&bytes).expect("100 bytes fit");
             self.opened.datagrams += 1;
@@ -186,8 +198,15 @@ impl Client {
             let is_ours = (0..self.plan.uni).any(|index| bytes == stream_bytes(100 + index, self.plan.bytes));
             self.report.uni += usize::from(is_ours);
         }
-        self.plan.key_update = self.plan.key_update && !connection.force_key_update();
         self.send_datagram(connection);
+    }
+
+    /// Too early until something is acknowledged under these keys; then asked again in the next turn. Datagrams wait for it.
+    fn update_keys(&mut self, connection: &mut Connection) {
+        if self.plan.key_update && self.report.bidi > 0 && connection.force_key_update() {
+            self.plan.key_update = false;
+            self.send_datagram(connection);
+        }
     }
 }
 
@@ -199,6 +218,7 @@ impl Application for Client {
                 self.failure = Some(error.to_string());
             }
         }
+        self.handle = Some(handle);
         let Some(connection) = endpoint.connection_mut(handle) else { return };
         match event {
             Event::Connected | Event::Stream(StreamEvent::Available(_)) => self.open_streams(connection),
@@ -216,18 +236,19 @@ impl Application for Client {
             }
             _ => {}
         }
-        if self.report == Report::complete(&self.plan) && !self.is_closing {
+        if self.report == Report::complete(&self.plan) && !self.plan.key_update && !self.is_closing {
             self.is_closing = true;
-            if self.plan.key_update {
-                self.failure = Some("keys never updated".into());
-            }
             connection.close(now, CLOSE_CODE, "done");
         }
     }
 
-    fn on_tick(&mut self, now: Time, _endpoint: &mut Endpoint) {
+    fn on_tick(&mut self, now: Time, endpoint: &mut Endpoint) {
+        if let Some(connection) = self.handle.and_then(|handle| endpoint.connection_mut(handle)) {
+            self.update_keys(connection);
+        }
         if now >= self.deadline && self.failure.is_none() {
-            self.failure = Some(format!("the exchange took too long; so far {:?}", self.report));
+            let without = if self.plan.key_update { ", without a key update" } else { "" };
+            self.failure = Some(format!("the exchange took too long; so far {:?}{without}", self.report));
         }
     }
 
