@@ -1,6 +1,7 @@
 # Two commands on a fresh machine with rustup: `make demo` and `make test`.
 CACHE ?= $(or $(QUIC_RELAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quic-relay)
 RELAY = target/release/quic-relay
+MOQ_RELAY = $(if $(filter all,$(PEERS)),--moq-relay $(CACHE)/peers/bin/moq-relay)
 
 .PHONY: demo test check build ebpf bench bench-quick bench-kernel bench-delay bench-garbage complexity foreign interop-ratchet fuzz clean
 
@@ -31,14 +32,16 @@ ebpf:
 	@.ci/setup demo
 	@ebpf/build
 
-## our paths, the floor and a relay on quinn side by side: target/bench/report.html, in about ten minutes (root)
+## our paths, the floor and a relay on quinn side by side: target/bench/report.html, in about ten minutes (root);
+## PEERS=all: moq-relay too, which takes ten more to build, and our kernel path by MOQT
 bench: build
 	@.ci/setup bench
+	$(if $(MOQ_RELAY),@.ci/setup peers)
 	cargo build --release --locked -p quic-relay --features disable-1rtt-encryption --target-dir target/clear
 	cargo build --release --locked -p relay-ebpf-bench
 	cargo build --release --locked --manifest-path tests/bench/Cargo.toml
 	@tests/bench/target/release/bench --relay $(RELAY) --clear-relay target/clear/release/quic-relay \
-		--floor target/release/bench-floor $(ARGS)
+		--floor target/release/bench-floor $(MOQ_RELAY) $(ARGS)
 
 ## the same in a minute, with fewer paths: the table as JSON (root)
 bench-quick: build

@@ -4,4 +4,5 @@ pub mod clock;
 pub mod film;
 pub mod line;
 pub mod message;
+pub mod moqt;
 pub mod orders;

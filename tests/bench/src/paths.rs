@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::interruption::{SLICE, pause};
 use crate::network::{FLOOR, Place, RELAY_FOR_PUBLISHER, RELAY_FOR_SUBSCRIBERS, SUBSCRIBER};
 use crate::process::{Failure, Process};
 use crate::usage::{Told, programs_run};
@@ -29,11 +30,15 @@ pub enum Path {
     Quinn,
     /// The same, with each packet by itself.
     QuinnWithoutGso,
+    /// Our relay with its kernel programs, by MOQT.
+    KernelMoqt,
+    /// moq-relay of moq-dev, by MOQT.
+    MoqRelay,
 }
 
 impl Path {
     /// In the order in which they take turns.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::PlainIp,
         Self::Floor,
         Self::Kernel,
@@ -42,6 +47,8 @@ impl Path {
         Self::UserspaceWithoutGso,
         Self::Quinn,
         Self::QuinnWithoutGso,
+        Self::KernelMoqt,
+        Self::MoqRelay,
     ];
 
     /// Those that are measured for what GSO does not change.
@@ -58,12 +65,19 @@ impl Path {
             Self::UserspaceWithoutGso => "userspace, no GSO",
             Self::Quinn => "quinn",
             Self::QuinnWithoutGso => "quinn, no GSO",
+            Self::KernelMoqt => "kernel, MOQT",
+            Self::MoqRelay => "moq-relay",
         }
     }
 
     /// Whether messages are plain UDP.
     pub const fn is_plain(self) -> bool {
         matches!(self, Self::PlainIp | Self::Floor)
+    }
+
+    /// Whether messages are objects of MOQT.
+    pub const fn is_moqt(self) -> bool {
+        matches!(self, Self::KernelMoqt | Self::MoqRelay)
     }
 
     /// Where the source sends to.
@@ -87,6 +101,7 @@ impl Path {
     const fn words(self) -> &'static [&'static str] {
         match self {
             Self::PlainIp | Self::Floor => &["--udp"],
+            Self::KernelMoqt | Self::MoqRelay => &["--moqt"],
             _ => &[],
         }
     }
@@ -104,6 +119,9 @@ pub struct Given {
     /// `bench-floor`; without, that path is left out.
     #[arg(long, value_name = "FILE")]
     floor: Option<PathBuf>,
+    /// `moq-relay`; without, nothing is measured by MOQT.
+    #[arg(long, value_name = "FILE")]
+    moq_relay: Option<PathBuf>,
 }
 
 /// The programs that the bench starts.
@@ -134,6 +152,7 @@ impl Programs {
             relay: whole(&given.relay)?,
             clear_relay: given.clear_relay.as_ref().map(whole).transpose()?,
             floor: given.floor.as_ref().map(whole).transpose()?,
+            moq_relay: given.moq_relay.as_ref().map(whole).transpose()?,
         };
         Ok(Self { given, folder })
     }
@@ -143,6 +162,7 @@ impl Programs {
         let (given, reason) = match path {
             Path::Floor => (&self.given.floor, NO_FLOOR),
             Path::KernelClear => (&self.given.clear_relay, NO_CLEAR_RELAY),
+            Path::KernelMoqt | Path::MoqRelay => (&self.given.moq_relay, NO_MOQ_RELAY),
             _ => return None,
         };
         given.is_none().then_some(reason)
@@ -162,10 +182,28 @@ impl Programs {
         let (mut command, control) = match path {
             Path::PlainIp => return Ok(None),
             Path::Floor => (self.floor(subscribers)?, None),
-            Path::Kernel => ours(relay, &["require", "--fast-path-slots", &slots], folder),
+            Path::Kernel => ours(
+                relay,
+                &[
+                    "--raw",
+                    "--fast-path",
+                    "require",
+                    "--fast-path-slots",
+                    &slots,
+                ],
+                folder,
+            ),
+            Path::KernelMoqt => ours(
+                relay,
+                &["--fast-path", "require", "--fast-path-slots", &slots],
+                folder,
+            ),
+            Path::MoqRelay => (self.moq_relay()?, None),
             Path::KernelClear => {
                 let relay = self.given.clear_relay.as_ref();
                 let words = [
+                    "--raw",
+                    "--fast-path",
                     "require",
                     "--fast-path-slots",
                     &slots,
@@ -173,13 +211,18 @@ impl Programs {
                 ];
                 ours(relay.ok_or(NO_CLEAR_RELAY)?, &words, folder)
             }
-            Path::Userspace => ours(relay, &["off"], folder),
-            Path::UserspaceWithoutGso => ours(relay, &["off", "--no-gso"], folder),
+            Path::Userspace => ours(relay, &["--raw", "--fast-path", "off"], folder),
+            Path::UserspaceWithoutGso => {
+                ours(relay, &["--raw", "--fast-path", "off", "--no-gso"], folder)
+            }
             Path::Quinn => (self.quinn(&[]), None),
             Path::QuinnWithoutGso => (self.quinn(&["--no-gso"]), None),
         };
         let mut process = Process::start("relay", &mut command, folder)?;
-        process.event("listening", SOON)?;
+        match path {
+            Path::MoqRelay => until_bound(&process)?,
+            _ => drop(process.event("listening", SOON)?),
+        }
         Ok(Some(Relay { process, control }))
     }
 
@@ -207,6 +250,17 @@ impl Programs {
         let floor = self.given.floor.as_ref();
         let mut command = Place::Relay.command(floor.ok_or(NO_FLOOR)?);
         command.args(["to-pub", "to-sub", &copies.to_string()]);
+        Ok(command)
+    }
+
+    fn moq_relay(&self) -> Result<Command, Failure> {
+        let program = self.given.moq_relay.as_ref().ok_or(NO_MOQ_RELAY)?;
+        let mut command = Place::Relay.command(program);
+        command
+            .args(["--listen", BIND, "--listen-tls-generate", "localhost"])
+            .args(["--listen-version", "moq-transport-18"])
+            .args(["--auth-public", "**", "--quic-mtu-discovery"])
+            .env("RUST_LOG", "error");
         Ok(command)
     }
 
@@ -255,25 +309,41 @@ impl Relay {
 /// Our relay, and where it can be asked.
 fn ours(
     relay: &FilePath,
-    fast_path: &[&str],
+    words: &[&str],
     folder: &FilePath,
 ) -> (Command, Option<(PathBuf, PathBuf)>) {
     let control = folder.join("relay.sock");
     let mut command = Place::Relay.command(relay);
     command
-        .args(["--die-with-parent", "serve", "--bind", BIND, "--raw"])
+        .args(["--die-with-parent", "serve", "--bind", BIND])
         .args(["--tls-generate", "localhost", "--report", "-"])
-        .arg("--fast-path")
-        .args(fast_path)
+        .args(words)
         .arg("--control")
         .arg(&control);
     (command, Some((relay.to_owned(), control)))
 }
 
+/// Waits until a program that does not say so has its socket.
+fn until_bound(process: &Process) -> Result<(), Failure> {
+    let sockets = format!("/proc/{}/net/udp", process.id());
+    for _ in 0..SOON.as_millis() / SLICE.as_millis() {
+        let bound = std::fs::read_to_string(&sockets).unwrap_or_default();
+        if bound.contains(BOUND) {
+            return Ok(());
+        }
+        pause(SLICE)?;
+    }
+    let said = process.said();
+    Err(format!("the relay does not listen: {}", said.trim()).into())
+}
+
 const NO_FLOOR: &str = "`--floor` was not given";
 const NO_CLEAR_RELAY: &str = "`--clear-relay` was not given";
+const NO_MOQ_RELAY: &str = "`--moq-relay` was not given";
 /// Where every relay listens.
 const BIND: &str = "0.0.0.0:4443";
+/// The same, as /proc shows it.
+const BOUND: &str = " 00000000:115B ";
 /// For a program to come up.
 pub const SOON: Duration = Duration::from_secs(15);
 /// The programs that packets meet as they come in; what they set off happens within their time.

@@ -115,7 +115,8 @@ impl Drop for Stage {
 struct Session<'a> {
     stage: &'a Stage,
     job: Job,
-    sink: Process,
+    /// Nobody before the first source is there: then it is who comes with the source.
+    sink: Option<Process>,
     relay: Option<Relay>,
 }
 
@@ -145,7 +146,11 @@ struct Received {
 impl<'a> Session<'a> {
     fn open(stage: &'a Stage, job: Job) -> Result<Self, Failure> {
         let relay = stage.relay(job.path, job.subscribers)?;
-        let sink = stage.sink(job.path, job.subscribers)?;
+        // A track of MOQT is there as long as its publisher is, and cheap subscribers cannot ask for it twice.
+        let sink = match job.path.is_moqt() {
+            true => None,
+            false => Some(stage.sink(job.path, job.subscribers)?),
+        };
         Ok(Self {
             stage,
             job,
@@ -171,10 +176,14 @@ impl<'a> Session<'a> {
     }
 
     /// A source that was told this.
-    fn silent_source(&self, words: &[&str]) -> Result<Process, Failure> {
+    fn silent_source(&mut self, words: &[&str]) -> Result<Process, Failure> {
         let mut command = self.stage.programs.source(self.job.path);
         let mut source = Process::start("source", command.args(words), &self.stage.folder)?;
         source.event("ready", SOON)?;
+        if self.job.path.is_moqt() {
+            self.sink = None;
+            self.sink = Some(self.stage.sink(self.job.path, self.job.subscribers)?);
+        }
         Ok(source)
     }
 
@@ -190,13 +199,13 @@ impl<'a> Session<'a> {
         seconds: f64,
         rate: &str,
     ) -> Result<Stretch, Failure> {
-        self.sink.order("start")?;
+        self.sink()?.order("start")?;
         pause(SETTLING)?;
         source.order(format!("go {seconds} {rate}").trim_end())?;
         let sent = source.event("sent", SOON + Duration::from_secs_f64(seconds))?;
         pause(ARRIVING)?;
-        self.sink.order("report")?;
-        let received = self.sink.event("received", SOON)?;
+        self.sink()?.order("report")?;
+        let received = self.sink()?.event("received", SOON)?;
         Ok(Stretch {
             sent: sent["messages"].as_u64().ok_or("the source counts")?,
             skipped: sent["skipped"].as_u64().ok_or("the source counts")?,
@@ -215,7 +224,7 @@ impl<'a> Session<'a> {
     ) -> Result<(Stretch, Usage), Failure> {
         // A publisher has a machine of its own: the relay's work does not keep it from sending.
         prefer(&source.id().to_string());
-        let books = self.books(source);
+        let books = self.books(source)?;
         let told = self.told();
         let before = books.read(told);
         let stretch = self.stretch_at(source, seconds, rate)?;
@@ -226,13 +235,20 @@ impl<'a> Session<'a> {
     }
 
     /// The books of this session with this source, while interrupts are booked.
-    fn books(&self, source: &Process) -> Books {
+    fn books(&mut self, source: &Process) -> Result<Books, Failure> {
         let relay = self.relay.as_ref().map(|relay| relay.process.id());
-        let books = Books::open(relay, self.sink.id(), source.id());
+        let books = Books::open(relay, self.sink()?.id(), source.id());
         if !books.has_interrupts() {
             UNBOOKED.call_once(|| eprintln!("bench: {WITHOUT_THREADS}"));
         }
-        books
+        Ok(books)
+    }
+
+    /// The subscribers.
+    fn sink(&mut self) -> Result<&mut Process, Failure> {
+        self.sink
+            .as_mut()
+            .ok_or_else(|| "nobody has subscribed yet".into())
     }
 
     /// What the relay tells of itself.

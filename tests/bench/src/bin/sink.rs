@@ -1,4 +1,4 @@
-//! `bench-sink`: subscribers of the raw protocol that cost as little as can be, or a receiver of plain UDP, which say how
+//! `bench-sink`: subscribers of the raw protocol, or of MOQT, that cost as little as can be, or a receiver of plain UDP, which say how
 //! late messages were. No RFC.
 
 #[path = "../sink/arrivals.rs"]
@@ -21,8 +21,10 @@ use arrivals::Arrivals;
 use bench::clock::monotonic;
 use bench::line::{Line, is_passing, wait, widen};
 use bench::message::Message;
+use bench::moqt::{self, Role, Talk};
 use bench::orders::Orders;
 use clap::Parser;
+use frames::Packing;
 use quic_lite::connection::{Connection, Event};
 use quic_lite::endpoint::Handle;
 use serde_json::json;
@@ -40,6 +42,9 @@ struct Options {
     /// Without QUIC.
     #[arg(long)]
     udp: bool,
+    /// By MOQT.
+    #[arg(long, conflicts_with = "udp")]
+    moqt: bool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -84,21 +89,20 @@ impl Sink {
 
     /// Connects all, waits until they are quiet, and takes over.
     fn subscribe(options: &Options, orders: &mut Orders) -> Result<Self, Box<dyn Error>> {
-        let mut line = Line::open(options.address, b"qr-raw-sub")?;
-        let mut handles: Vec<Handle> = Vec::new();
-        let mut connected = 0;
-        while connected < options.subscribers {
-            let room = options.subscribers.min(connected + AT_ONCE);
-            while handles.len() < room {
-                handles.push(line.connect()?);
+        let mut joining = Joining::new(options)?;
+        while joining.settled < options.subscribers {
+            let room = options.subscribers.min(joining.settled + AT_ONCE);
+            while joining.handles.len() < room {
+                joining.handles.push(joining.line.connect()?);
             }
-            connected += turn(&mut line, orders)?;
+            joining.turn(orders)?;
         }
         // Probes of the path's MTU, tokens and new connection IDs are the library's to answer.
-        let until = line.now() + QUIET;
-        while line.now() < until {
-            turn(&mut line, orders)?;
+        let until = joining.line.now() + QUIET;
+        while joining.line.now() < until {
+            joining.turn(orders)?;
         }
+        let Joining { line, handles, .. } = joining;
         let arrivals = Arrivals::of(&line.socket)?;
         let mut sink = Self {
             socket: line.socket,
@@ -107,23 +111,29 @@ impl Sink {
             by_id: HashMap::new(),
             tally: Tally::new(options.subscribers),
         };
+        let packing = match options.moqt {
+            true => Packing::Moqt,
+            false => Packing::Raw,
+        };
         for handle in handles {
-            let connection = line
-                .endpoint
-                .connection(handle)
-                .ok_or("a connection is gone")?;
-            sink.take_over(connection)?;
+            let connection = line.endpoint.connection(handle);
+            sink.take_over(connection.ok_or("a connection is gone")?, packing)?;
         }
         Ok(sink)
     }
 
-    fn take_over(&mut self, connection: &Connection) -> Result<(), Box<dyn Error>> {
+    fn take_over(
+        &mut self,
+        connection: &Connection,
+        packing: Packing,
+    ) -> Result<(), Box<dyn Error>> {
         let place = self.subscribers.len();
         for id in connection.local_cids() {
             self.by_id.insert(id.as_slice().try_into()?, place);
         }
+        let subscriber = Subscriber::take_over(connection, packing);
         self.subscribers
-            .push(Subscriber::take_over(connection).ok_or("a connection has no keys")?);
+            .push(subscriber.ok_or("a connection has no keys")?);
         Ok(())
     }
 
@@ -213,25 +223,62 @@ fn tell(socket: &UdpSocket, subscriber: &mut Subscriber) -> Result<(), Box<dyn E
     }
 }
 
-/// How many have connected.
-fn turn(line: &mut Line, orders: &mut Orders) -> Result<usize, Box<dyn Error>> {
-    orders.read();
-    if orders.has_ended() {
-        return Err("nobody waits for us any more".into());
+/// Subscribers that are not all there yet.
+struct Joining {
+    line: Line,
+    handles: Vec<Handle>,
+    /// The sessions, if there are to be any.
+    talks: Option<HashMap<Handle, Talk>>,
+    /// How many have all that they need to be sent media.
+    settled: usize,
+}
+
+impl Joining {
+    fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
+        let alpn = match options.moqt {
+            true => moqt::ALPN,
+            false => b"qr-raw-sub",
+        };
+        Ok(Self {
+            line: Line::open(options.address, alpn)?,
+            handles: Vec::new(),
+            talks: options.moqt.then(HashMap::new),
+            settled: 0,
+        })
     }
-    let mut connected = 0;
-    for (_, event) in line.turn()? {
-        match event {
-            Event::Connected => connected += 1,
-            Event::Closed(error) => {
+
+    fn turn(&mut self, orders: &mut Orders) -> Result<(), Box<dyn Error>> {
+        orders.read();
+        if orders.has_ended() {
+            return Err("nobody waits for us any more".into());
+        }
+        for (handle, event) in self.line.turn()? {
+            if let Event::Closed(error) = event {
                 return Err(format!("the relay does not take a subscriber: {error}").into());
             }
-            _ => {}
+            self.settled += usize::from(self.settles(handle, &event)?);
         }
+        self.line.send()?;
+        let soon = self.line.now() + Duration::from_millis(20);
+        Ok(self.line.wait(orders, Some(soon))?)
     }
-    let soon = line.now() + Duration::from_millis(20);
-    line.wait(orders, Some(soon))?;
-    Ok(connected)
+
+    /// Whether one more has what it needs.
+    fn settles(&mut self, handle: Handle, event: &Event) -> Result<bool, Box<dyn Error>> {
+        let Some(talks) = &mut self.talks else {
+            return Ok(matches!(event, Event::Connected));
+        };
+        let now = self.line.now();
+        let connection = self.line.endpoint.connection_mut(handle);
+        let connection = connection.ok_or("a connection is gone")?;
+        let talk = talks
+            .entry(handle)
+            .or_insert_with(|| Talk::new(Role::Subscriber));
+        let before = talk.is_settled();
+        talk.on_event(now, connection, event)
+            .map_err(|error| format!("the relay does not take a subscription: {error}"))?;
+        Ok(talk.is_settled() && !before)
+    }
 }
 
 /// Then there may be orders, or something to acknowledge.

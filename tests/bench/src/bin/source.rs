@@ -1,22 +1,22 @@
-//! `bench-source`: one publisher of the raw protocol, or plain UDP, that says in each message when it was sent. No RFC.
+//! `bench-source`: one publisher of the raw protocol, of MOQT, or of plain UDP, that says in each message when it was sent. No RFC.
 //!
 //! Where it did not get the processor in time it sends no burst afterwards: messages that are overdue are skipped and
 //! counted. A burst would measure the queues, not the path.
 
+#[path = "../source/outlet.rs"]
+mod outlet;
+
 use std::error::Error;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bench::clock::monotonic;
 use bench::film::Film;
-use bench::line::{Line, is_passing, wait, widen};
 use bench::message::Message;
 use bench::orders::Orders;
 use clap::{Parser, ValueEnum};
-use quic_lite::Dir;
-use quic_lite::connection::{Connection, Event};
-use quic_lite::endpoint::Handle;
+use outlet::Outlet;
 use serde_json::json;
 
 /// Sends messages to a relay, or to an address.
@@ -39,11 +39,17 @@ struct Options {
     /// Without QUIC.
     #[arg(long)]
     udp: bool,
+    /// By MOQT.
+    #[arg(long, conflicts_with = "udp")]
+    moqt: bool,
 }
 
+/// What carries a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Mode {
+pub enum Mode {
+    /// A DATAGRAM frame.
     Datagram,
+    /// A stream of its own.
     Stream,
 }
 
@@ -90,12 +96,6 @@ struct Source {
     sequence: u64,
 }
 
-/// What messages leave by.
-enum Outlet {
-    Quic(Box<Line>, Handle),
-    Udp(UdpSocket),
-}
-
 impl Source {
     fn begin(options: Options) -> Result<Self, Box<dyn Error>> {
         let orders = Orders::new()?;
@@ -104,15 +104,10 @@ impl Source {
             film.ok_or_else(|| format!("{} is not an IVF file", path.display()).into())
         });
         let film = film.transpose().map_err(|error: Box<dyn Error>| error)?;
+        let datagram = (options.mode == Mode::Datagram).then_some(options.size);
         let outlet = match options.udp {
-            true => {
-                let socket = UdpSocket::bind("0.0.0.0:0")?;
-                socket.connect(options.to)?;
-                socket.set_nonblocking(true)?;
-                widen(&socket)?;
-                Outlet::Udp(socket)
-            }
-            false => quic(&options, &orders)?,
+            true => Outlet::udp(options.to)?,
+            false => Outlet::quic(options.to, options.moqt, datagram, &orders)?,
         };
         Ok(Self {
             options,
@@ -211,132 +206,10 @@ impl Source {
             sequence: self.sequence,
             sent: monotonic(),
         };
-        let is_taken = self
-            .outlet
-            .send(&message.encode(self.options.size), self.options.mode)?;
+        let bytes = message.encode(self.options.size);
+        let is_taken = self.outlet.send(self.sequence, &bytes, self.options.mode)?;
         self.sequence += u64::from(is_taken);
         Ok(is_taken)
-    }
-}
-
-/// Connects, and waits until the path is known to carry a message.
-fn quic(options: &Options, orders: &Orders) -> Result<Outlet, Box<dyn Error>> {
-    let mut line = Box::new(Line::open(options.to, b"qr-raw-pub")?);
-    let handle = line.connect()?;
-    let until = monotonic() + nanos(Duration::from_secs(10));
-    loop {
-        for (_, event) in line.turn()? {
-            if let Event::Closed(error) = event {
-                return Err(format!("no connection to {}: {error}", options.to).into());
-            }
-        }
-        let connection = line
-            .endpoint
-            .connection(handle)
-            .ok_or("the connection is gone")?;
-        let room = connection.max_datagram_payload().unwrap_or(0);
-        let is_wide = options.mode == Mode::Stream || room >= options.size;
-        if connection.is_established() && is_wide {
-            return Ok(Outlet::Quic(line, handle));
-        }
-        if monotonic() > until {
-            return Err(format!("{} takes datagrams of {room} bytes only", options.to).into());
-        }
-        let soon = line.now() + Duration::from_millis(10);
-        line.wait(orders, Some(soon))?;
-    }
-}
-
-impl Outlet {
-    fn send(&mut self, message: &[u8], mode: Mode) -> Result<bool, Box<dyn Error>> {
-        match self {
-            Self::Udp(socket) => match socket.send(message) {
-                Err(error) if is_passing(&error) => Ok(false),
-                other => Ok(other? == message.len()),
-            },
-            Self::Quic(line, handle) => {
-                let connection = line
-                    .endpoint
-                    .connection_mut(*handle)
-                    .ok_or("the connection is gone")?;
-                let is_taken = match mode {
-                    Mode::Datagram => connection.send_datagram(message).is_ok(),
-                    Mode::Stream => stream(connection, message)?,
-                };
-                line.send()?;
-                Ok(is_taken)
-            }
-        }
-    }
-
-    /// Whether to send one more, where nothing else paces.
-    fn has_room(&self, mode: Mode) -> bool {
-        match self {
-            Self::Udp(_) => true,
-            Self::Quic(line, handle) => {
-                line.endpoint
-                    .connection(*handle)
-                    .is_some_and(|it| match mode {
-                        Mode::Datagram => it.queued_datagrams().0 < 32,
-                        Mode::Stream => it.bytes_in_flight() < it.cwnd(),
-                    })
-            }
-        }
-    }
-
-    /// Whether no datagram waits to be sent.
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Udp(_) => true,
-            Self::Quic(line, handle) => {
-                let connection = line.endpoint.connection(*handle);
-                connection.is_none_or(|it| it.queued_datagrams().0 == 0)
-            }
-        }
-    }
-
-    /// Until this time of CLOCK_MONOTONIC, or a little less.
-    fn wait(&mut self, orders: &Orders, until: u64) -> Result<(), Box<dyn Error>> {
-        let left = Duration::from_nanos(until.saturating_sub(monotonic()));
-        match self {
-            Self::Udp(socket) => wait(socket, orders, Some(left))?,
-            Self::Quic(line, _) => {
-                let at = line.now() + left;
-                line.wait(orders, Some(at))?;
-                alive(line)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Until there is something to do.
-    fn rest(&mut self, orders: &Orders) -> Result<(), Box<dyn Error>> {
-        match self {
-            Self::Udp(socket) => wait(socket, orders, None)?,
-            Self::Quic(line, _) => {
-                line.wait(orders, None)?;
-                alive(line)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The message as a stream of its own; `false` if the relay allows no more of them now.
-fn stream(connection: &mut Connection, message: &[u8]) -> Result<bool, Box<dyn Error>> {
-    let Some(id) = connection.open(Dir::Uni) else {
-        return Ok(false);
-    };
-    connection.write_chunk(id, message.to_vec().into())?;
-    connection.finish(id)?;
-    Ok(true)
-}
-
-fn alive(line: &mut Line) -> Result<(), Box<dyn Error>> {
-    let is_closed = |event| matches!(event, Event::Closed(_));
-    match line.turn()?.into_iter().any(|(_, event)| is_closed(event)) {
-        true => Err("the relay has ended the connection".into()),
-        false => Ok(()),
     }
 }
 

@@ -110,7 +110,7 @@ const PARTS: [Shade; 3] = [
 ];
 
 /// Told apart by people who see few colours, too; the last is of all paths that have no name here.
-const SHADES: [(&str, Shade); 10] = [
+const SHADES: [(&str, Shade); 11] = [
     (PLAIN, shade(0x77, 0x7C, 0x83, "#A3A9B1")),
     (FLOOR, shade(0x8A, 0x5A, 0x34, "#C99B74")),
     (KERNEL, shade(0x00, 0x5A, 0xB5, "#5AA9F5")),
@@ -119,8 +119,9 @@ const SHADES: [(&str, Shade); 10] = [
     (USERSPACE_NO_GSO, shade(0xE0, 0x9A, 0x1A, "#F3C05E")),
     (QUINN, shade(0x00, 0x8A, 0x63, "#2FC495")),
     (QUINN_NO_GSO, shade(0x6A, 0xA8, 0x3C, "#A5DB79")),
+    ("kernel, MOQT", shade(0x4B, 0x3F, 0xA8, "#8E86F0")),
     ("moq-relay", shade(0xB4, 0x4C, 0x92, "#E391C6")),
-    ("", shade(0x7A, 0x5A, 0xC8, "#B39DF2")),
+    ("", shade(0x5F, 0x6B, 0x3A, "#B9C48E")),
 ];
 
 const fn shade(red: u8, green: u8, blue: u8, dark: &'static str) -> Shade {

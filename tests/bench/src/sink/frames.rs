@@ -1,6 +1,8 @@
-//! Looks through the frames of a packet for the beginnings of messages (RFC 9000 §19, RFC 9221 §4).
+//! Looks through the frames of a packet for the beginnings of messages (RFC 9000 §19, RFC 9221 §4; with MOQT draft-18
+//! §11.3, §11.4.2).
 
 use bench::message::Message;
+use bench::moqt;
 use quic_lite::wire::varint;
 
 /// What a packet carries.
@@ -14,9 +16,21 @@ pub struct Found {
     pub messages: Vec<Message>,
 }
 
+/// What stands in streams and datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// A message, and no more.
+    Raw,
+    /// An object of MOQT with a message.
+    Moqt,
+}
+
 /// The frames of a payload, of which `part` shows what stands from an offset on: at least the beginning of a message
 /// and all before it.
-pub fn look<const LEN: usize>(part: impl Fn(usize) -> ([u8; LEN], usize)) -> Found {
+pub fn look<const LEN: usize>(
+    packing: Packing,
+    part: impl Fn(usize) -> ([u8; LEN], usize),
+) -> Found {
     let (mut found, mut offset) = (Found::default(), 0);
     loop {
         let (bytes, len) = part(offset);
@@ -31,9 +45,7 @@ pub fn look<const LEN: usize>(part: impl Fn(usize) -> ([u8; LEN], usize)) -> Fou
             _ => match data(kind, rest) {
                 Some(data) => {
                     found.is_media = true;
-                    found
-                        .messages
-                        .extend(data.is_begin.then(|| Message::decode(data.rest)).flatten());
+                    found.messages.extend(data.message(packing));
                     let Some(bytes) = data.len else {
                         return found;
                     };
@@ -57,7 +69,21 @@ struct Data<'a> {
     is_begin: bool,
     /// How many bytes; `None`: to the packet's end.
     len: Option<usize>,
+    is_datagram: bool,
     rest: &'a [u8],
+}
+
+impl Data<'_> {
+    /// The message that begins here.
+    fn message(&self, packing: Packing) -> Option<Message> {
+        let bytes = match (packing, self.is_datagram) {
+            _ if !self.is_begin => return None,
+            (Packing::Raw, _) => self.rest,
+            (Packing::Moqt, true) => moqt::in_datagram(self.rest)?,
+            (Packing::Moqt, false) => moqt::in_stream(self.rest)?,
+        };
+        Message::decode(bytes)
+    }
 }
 
 fn data(kind: u8, bytes: &[u8]) -> Option<Data<'_>> {
@@ -81,6 +107,7 @@ fn data(kind: u8, bytes: &[u8]) -> Option<Data<'_>> {
     Some(Data {
         is_begin: offset == 0,
         len,
+        is_datagram: kind >= 16,
         rest,
     })
 }
@@ -119,8 +146,8 @@ mod tests {
         sent: 4,
     };
 
-    fn of(payload: &[u8]) -> Found {
-        look(|offset| {
+    fn of(packing: Packing, payload: &[u8]) -> Found {
+        look(packing, |offset| {
             let (mut part, rest) = ([0; 64], payload.get(offset..).unwrap_or_default());
             let len = rest.len().min(64);
             part[..len].copy_from_slice(&rest[..len]);
@@ -131,7 +158,7 @@ mod tests {
     #[test]
     fn messages_are_found_behind_other_frames_and_behind_each_other() {
         let message = MESSAGE.encode(80);
-        let behind = |frames: &[u8]| of(&[frames, &message].concat()).messages;
+        let behind = |frames: &[u8]| of(Packing::Raw, &[frames, &message].concat()).messages;
         assert_eq!(behind(&[0x30]), [MESSAGE]);
         assert_eq!(behind(&[0, 0, 0x31, 0x40, 80]), [MESSAGE]);
         assert_eq!(behind(&[2, 9, 0, 1, 3, 0, 1, 0x0a, 3, 0x40, 80]), [MESSAGE]);
@@ -145,10 +172,21 @@ mod tests {
     }
 
     #[test]
+    fn messages_are_found_in_objects() {
+        let message = MESSAGE.encode(80);
+        let (datagram, stream) = (moqt::datagram(3, &message), moqt::stream(3, &message));
+        let of = |frame: &[u8], bytes: &[u8]| of(Packing::Moqt, &[frame, bytes].concat()).messages;
+        assert_eq!(of(&[0x30], &datagram), [MESSAGE]);
+        assert_eq!(of(&[0x08, 7], &stream), [MESSAGE]);
+        assert_eq!(of(&[0x0c, 7, 1], &stream), [], "not the beginning");
+        assert_eq!(of(&[0x08, 7], &message), [], "another kind of stream");
+    }
+
+    #[test]
     fn what_only_acknowledges_needs_no_answer() {
-        assert_eq!(of(&[2, 9, 0, 0, 3, 0, 0]), Found::default());
+        assert_eq!(of(Packing::Raw, &[2, 9, 0, 0, 3, 0, 0]), Found::default());
         for other in [&[1][..], &[0x18, 1, 2], &[0x10]] {
-            let found = of(other);
+            let found = of(Packing::Raw, other);
             assert!(found.is_eliciting && !found.is_media, "{found:?}");
         }
     }

@@ -12,7 +12,7 @@ use quic_lite::wire::header::ShortHeader;
 use quic_lite::wire::packet_number::PacketNumber;
 use quic_lite::wire::writer::Writer;
 
-use crate::frames::{Found, look};
+use crate::frames::{Found, Packing, look};
 use crate::peek::Peek;
 
 /// Acknowledges every so many packets …
@@ -29,6 +29,7 @@ pub struct Subscriber {
     local: Keys,
     remote: Keys,
     peek: Peek,
+    packing: Packing,
     phase: bool,
     relay: ConnectionId,
     next: u64,
@@ -40,12 +41,13 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// Takes over from the library.
-    pub fn take_over(connection: &Connection) -> Option<Self> {
+    pub fn take_over(connection: &Connection, packing: Packing) -> Option<Self> {
         let keys = connection.keys()?;
         Some(Self {
             local: keys.local.clone(),
             remote: keys.remote.clone(),
             peek: Peek::new(keys.remote)?,
+            packing,
             phase: keys.phase,
             relay: connection.remote_cid(),
             next: connection.next_packet_number().value(),
@@ -75,7 +77,9 @@ impl Subscriber {
         }
         let end = packet.len().checked_sub(self.remote.packet.tag_len())?;
         let payload = packet.get(payload..end)?;
-        let found = look(|offset| self.peek.open(&self.remote, number, payload, offset));
+        let found = look(self.packing, |offset| {
+            self.peek.open(&self.remote, number, payload, offset)
+        });
         self.largest = self.largest.max(Some(number));
         self.received.insert(number.value()..number.value() + 1);
         if self.received.len() > RANGES {
