@@ -11,10 +11,6 @@ use quic_lite::Time;
 /// What tells whether it is calm.
 #[derive(Debug, Default)]
 pub(super) struct Calm {
-    /// Packets that the kernel has left to userspace, by all slots in use.
-    refused: u64,
-    /// The same as it was a turn ago.
-    known: u64,
     /// Pads that were made for one slot in this turn, at most.
     made: usize,
     /// Packets of publishers have come since the turn before: there will be more. Else a rest would cost more than the
@@ -39,21 +35,17 @@ impl Calm {
 
     /// A turn begins to look at the slots.
     pub(super) const fn begin_turn(&mut self) {
-        (self.refused, self.made, self.is_busy) = (0, 0, false);
+        (self.made, self.is_busy) = (0, false);
     }
 
-    /// A slot in use: what it has refused, whether a publisher's packets came by it, and how many pads it needed.
-    pub(super) fn see(&mut self, refused: u64, is_busy: bool, made: usize) {
-        self.refused = self.refused.wrapping_add(refused);
-        self.is_busy |= is_busy;
-        self.made = self.made.max(made);
-    }
-
-    /// All slots were looked at.
-    pub(super) fn end_turn(&mut self, now: Time) {
-        if core::mem::replace(&mut self.known, self.refused) != self.refused {
+    /// A slot in use: whether it has left something to userspace, whether a publisher's packets came by it, and how many
+    /// pads it needed.
+    pub(super) fn see(&mut self, now: Time, has_refused: bool, is_busy: bool, made: usize) {
+        if has_refused {
             self.disturbed = now;
         }
+        self.is_busy |= is_busy;
+        self.made = self.made.max(made);
     }
 
     /// How long nobody waits.
@@ -78,11 +70,10 @@ mod tests {
 
     const LATER: Duration = QUIET.saturating_add(Duration::from_millis(1));
 
-    fn turn(calm: &mut Calm, now: Time, refused: u64, made: usize) -> Option<Duration> {
+    fn turn(calm: &mut Calm, now: Time, has_refused: bool, made: usize) -> Option<Duration> {
         calm.begin_turn();
-        calm.see(refused, true, made);
-        calm.see(0, false, 1);
-        calm.end_turn(now);
+        calm.see(now, has_refused, true, made);
+        calm.see(now, false, false, 1);
         calm.rest(now)
     }
 
@@ -90,13 +81,12 @@ mod tests {
     fn the_loop_rests_while_the_kernel_does_everything() {
         let mut calm = Calm::default();
         let now = Time::ZERO + LATER;
-        assert_eq!(turn(&mut calm, now, 0, 5), None, "not everybody is served");
+        assert_eq!(turn(&mut calm, now, false, 5), None, "not everybody is served");
         calm.set_whole(true);
-        assert_eq!(turn(&mut calm, now, 0, 5), Some(REST));
-        assert_eq!(turn(&mut calm, now, 0, 100), None, "too fast");
-        assert_eq!(turn(&mut calm, now, 0, 5), Some(REST));
+        assert_eq!(turn(&mut calm, now, false, 5), Some(REST));
+        assert_eq!(turn(&mut calm, now, false, 100), None, "too fast");
+        assert_eq!(turn(&mut calm, now, false, 5), Some(REST));
         calm.begin_turn();
-        calm.end_turn(now);
         assert_eq!(calm.rest(now), None, "nothing to do at all");
     }
 
@@ -105,10 +95,10 @@ mod tests {
         let mut calm = Calm::default();
         calm.set_whole(true);
         let now = Time::ZERO + LATER;
-        assert_eq!(turn(&mut calm, now, 0, 5), Some(REST));
-        assert_eq!(turn(&mut calm, now, 1, 5), None);
-        assert_eq!(turn(&mut calm, now + LATER, 1, 5), Some(REST));
+        assert_eq!(turn(&mut calm, now, false, 5), Some(REST));
+        assert_eq!(turn(&mut calm, now, true, 5), None);
+        assert_eq!(turn(&mut calm, now + LATER, false, 5), Some(REST));
         calm.disturb(now + LATER);
-        assert_eq!(turn(&mut calm, now + LATER, 1, 5), None);
+        assert_eq!(turn(&mut calm, now + LATER, false, 5), None);
     }
 }

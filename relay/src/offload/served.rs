@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quic_lite::Time;
-use relay_ebpf_loader::layout::{Candidate, Flow, LOCAL_CID_LEN};
+use relay_ebpf_loader::layout::{Candidate, Flow, LOCAL_CID_LEN, Slot};
 
 use super::ledger::Ledger;
 use super::pads::Pads;
@@ -76,19 +76,23 @@ pub(super) struct SubscriberSlot {
     pub(super) trial: Trial,
 }
 
-/// When a slot was last used.
+/// When a slot was last used, and what it has left to userspace.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Use {
     pub(super) packets: u64,
+    pub(super) refused: u64,
     pub(super) at: Time,
 }
 
 impl Use {
-    /// The slot has counted so many packets by now.
-    pub(super) fn note(&mut self, now: Time, packets: u64) {
+    /// Takes note of what the slot has counted by now; whether it has refused something since the last time.
+    pub(super) fn note(&mut self, now: Time, slot: &Slot) -> bool {
+        let packets = slot.packets.load();
         if packets != self.packets || self.at == Time::ZERO {
-            *self = Self { packets, at: now };
+            (self.packets, self.at) = (packets, now);
         }
+        let refused = slot.refused.load();
+        core::mem::replace(&mut self.refused, refused) != refused
     }
 }
 

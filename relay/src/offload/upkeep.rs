@@ -203,16 +203,20 @@ impl Offloader {
     pub(super) fn fill_pads(&mut self, now: Time) {
         let after = PeerId(self.upkeep.filled.map_or(0, |peer| peer.0 + 1));
         let mut stream = Stream::new();
+        let budget = match self.upkeep.calm.rest(now) {
+            // Nobody waits.
+            Some(_) => PADS_AT_REST,
+            None => PADS_PER_TURN,
+        };
         self.upkeep.calm.begin_turn();
-        let budget = self.fill_some(now, after.., PADS_PER_TURN, &mut stream);
+        let budget = self.fill_some(now, after.., budget, &mut stream);
         let budget = self.fill_some(now, ..after, budget, &mut stream);
-        self.upkeep.calm.end_turn(now);
         if budget == 0 {
             self.upkeep.calm.disturb(now);
         }
     }
 
-    /// The same for some of the connections; how much time is left.
+    /// The same for some of the connections; how many pads there is still time for.
     fn fill_some(
         &mut self,
         now: Time,
@@ -220,24 +224,25 @@ impl Offloader {
         mut budget: usize,
         stream: &mut Stream,
     ) -> usize {
+        let (memory, upkeep) = (&self.memory, &mut self.upkeep);
         for (peer, served) in self.served.range_mut(peers) {
             if budget == 0 {
                 break;
             }
             if let Some(publisher) = &mut served.publisher {
-                let made = fill_publisher(&self.memory, now, publisher, budget, stream);
-                let refused = self.memory.slot(publisher.slot).refused.load();
+                let has_refused = publisher.use_.note(now, memory.slot(publisher.slot));
+                let made = fill_publisher(memory, now, publisher, budget, stream);
                 let is_busy = publisher.use_.at == now;
-                self.upkeep.calm.see(refused, is_busy, made);
+                upkeep.calm.see(now, has_refused, is_busy, made);
                 budget -= made;
             }
             if let Some(subscriber) = &mut served.subscriber {
-                let made = fill_subscriber(&self.memory, now, subscriber, budget, stream);
-                let refused = self.memory.slot(subscriber.slot).refused.load();
-                self.upkeep.calm.see(refused, false, made);
+                let has_refused = subscriber.use_.note(now, memory.slot(subscriber.slot));
+                let made = fill_subscriber(memory, now, subscriber, budget, stream);
+                upkeep.calm.see(now, has_refused, false, made);
                 budget -= made;
             }
-            self.upkeep.filled = Some(*peer);
+            upkeep.filled = Some(*peer);
         }
         budget
     }
@@ -268,8 +273,6 @@ fn fill_publisher(
     budget: usize,
     stream: &mut Stream,
 ) -> usize {
-    let packets = memory.slot(publisher.slot).packets.load();
-    publisher.use_.note(now, packets);
     let largest = memory.publisher(publisher.slot).largest.load();
     // Packets that come a little late still find their pads.
     let span = Span {
@@ -290,7 +293,6 @@ fn fill_subscriber(
     stream: &mut Stream,
 ) -> usize {
     let slot = memory.slot(subscriber.slot);
-    subscriber.use_.note(now, slot.packets.load());
     let span = Span {
         first: slot.next_number.load(),
         resolved: subscriber.ledger.told(),
@@ -348,6 +350,8 @@ const IDLE: Duration = Duration::from_secs(10);
 const RECENT: Duration = Duration::from_secs(2);
 /// Pads made in one turn: less than half a millisecond.
 const PADS_PER_TURN: usize = 512;
+/// The same while nobody waits.
+const PADS_AT_REST: usize = 2048;
 /// Packets of a publisher may come so much out of order and still find their pads.
 const LATE: u64 = 32;
 /// How long the kernel's first packets may wait for an acknowledgement.
