@@ -81,7 +81,11 @@ mod tests {
     fn the_loop_rests_while_the_kernel_does_everything() {
         let mut calm = Calm::default();
         let now = Time::ZERO + LATER;
-        assert_eq!(turn(&mut calm, now, false, 5), None, "not everybody is served");
+        assert_eq!(
+            turn(&mut calm, now, false, 5),
+            None,
+            "not everybody is served"
+        );
         calm.set_whole(true);
         assert_eq!(turn(&mut calm, now, false, 5), Some(REST));
         assert_eq!(turn(&mut calm, now, false, 100), None, "too fast");

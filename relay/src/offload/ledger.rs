@@ -72,7 +72,9 @@ impl Ledger {
 /// Datagrams that the kernel has sent to a subscriber and that the relay has not come to yet.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
-    /// How many of each packet.
+    /// In the order of coming, until somebody asks: where the kernel brings everything to everybody, nobody does.
+    fresh: VecDeque<Origin>,
+    /// How many of each packet, of those before.
     sent: HashMap<Origin, u32>,
     /// Of these the relay was told before the log said so.
     early: HashMap<Origin, u32>,
@@ -83,6 +85,23 @@ pub(super) struct Datagrams {
 impl Datagrams {
     /// The kernel has sent a datagram of this packet.
     pub(super) fn add(&mut self, origin: Origin) {
+        self.fresh.push_back(origin);
+        // The originals of old ones were dropped on their way to the relay.
+        if !self.early.is_empty() {
+            self.count();
+        } else if self.fresh.len() > limits::FORWARDED_DATAGRAMS {
+            self.fresh.pop_front();
+        }
+    }
+
+    /// Counts what has come since the last time.
+    fn count(&mut self) {
+        while let Some(origin) = self.fresh.pop_front() {
+            self.count_one(origin);
+        }
+    }
+
+    fn count_one(&mut self, origin: Origin) {
         if take_one(&mut self.early, origin) {
             return;
         }
@@ -92,7 +111,6 @@ impl Datagrams {
             return;
         }
         self.order.push_back(origin);
-        // The originals of old ones were dropped on their way to the relay.
         while self.order.len() > limits::FORWARDED_DATAGRAMS {
             if let Some(old) = self.order.pop_front() {
                 self.sent.remove(&old);
@@ -102,6 +120,7 @@ impl Datagrams {
 
     /// The relay has come to a datagram of this packet: whether the kernel has sent it.
     pub(super) fn take(&mut self, origin: Origin) -> bool {
+        self.count();
         let taken = take_one(&mut self.sent, origin);
         while self
             .order
@@ -116,6 +135,7 @@ impl Datagrams {
     /// So many datagrams of this packet stand in the log, but have not been told of: one is taken
     /// beforehand. False when all were.
     pub(super) fn take_early(&mut self, origin: Origin, untold: u32) -> bool {
+        self.count();
         let taken = self.early.entry(origin).or_insert(0);
         let is_left = *taken < untold;
         *taken += u32::from(is_left);
@@ -162,6 +182,10 @@ mod tests {
         (0..2).for_each(|_| datagrams.add((1, 7)));
         assert!(!datagrams.take((1, 7)));
         assert!(datagrams.early.is_empty() && datagrams.sent.is_empty());
+        assert!(
+            datagrams.fresh.is_empty(),
+            "counted at once while something is early"
+        );
     }
 
     #[test]
@@ -170,6 +194,8 @@ mod tests {
         for number in 0..2 * limits::FORWARDED_DATAGRAMS as u64 {
             datagrams.add((1, number));
         }
+        assert_eq!(datagrams.fresh.len(), limits::FORWARDED_DATAGRAMS);
+        datagrams.count();
         assert_eq!(datagrams.sent.len(), limits::FORWARDED_DATAGRAMS);
         assert!(
             !datagrams.take((1, 0))
