@@ -22,6 +22,8 @@ pub enum Role {
     Publisher,
     /// Takes it.
     Subscriber,
+    /// Is there, and asks for nothing.
+    Idle,
 }
 
 /// A session and how far it is.
@@ -49,7 +51,7 @@ impl Talk {
         }
     }
 
-    /// Whether the relay has taken the offer, or the subscription.
+    /// Whether the relay has taken the offer, or the subscription; without either, the session.
     pub const fn is_settled(&self) -> bool {
         self.is_settled
     }
@@ -100,23 +102,25 @@ impl Talk {
 
     fn begin(&mut self, connection: &mut Connection) -> Result<(), String> {
         let parameters = Parameters::default();
-        self.ask(
-            connection,
-            match self.role {
-                Role::Publisher => Message::Publish(Publish {
-                    request_id: 0,
-                    track: track(),
-                    track_alias: ALIAS,
-                    parameters,
-                    properties: Properties::default(),
-                }),
-                Role::Subscriber => Message::Subscribe(Subscribe {
-                    request_id: 0,
-                    track: track(),
-                    parameters,
-                }),
-            },
-        )
+        let request = match self.role {
+            Role::Publisher => Message::Publish(Publish {
+                request_id: 0,
+                track: track(),
+                track_alias: ALIAS,
+                parameters,
+                properties: Properties::default(),
+            }),
+            Role::Subscriber => Message::Subscribe(Subscribe {
+                request_id: 0,
+                track: track(),
+                parameters,
+            }),
+            Role::Idle => {
+                self.is_settled = true;
+                return Ok(());
+            }
+        };
+        self.ask(connection, request)
     }
 
     fn ask(&mut self, connection: &mut Connection, message: Message) -> Result<(), String> {

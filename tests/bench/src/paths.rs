@@ -241,6 +241,13 @@ impl Programs {
         command
     }
 
+    /// So many sessions of a path by MOQT that subscribe to nothing, there too.
+    pub fn idle(&self, path: Path, sessions: usize) -> Command {
+        let mut command = self.sink(path, sessions);
+        command.arg("--idle");
+        command
+    }
+
     /// A subscriber that comes late, there too.
     pub fn joiner(&self) -> Command {
         Place::Subscribers.command(self.folder.join("bench-joiner"))

@@ -40,6 +40,8 @@ pub struct Plan {
     films: u64,
     /// Numbers of idle subscribers, upwards.
     pub idle: &'static [usize],
+    /// How many connections are idle beside those that receive.
+    pub crowd: usize,
     /// How long system calls are counted.
     pub system_calls: Option<f64>,
     /// How long stacks are looked at.
@@ -65,6 +67,8 @@ pub enum Section {
     Film,
     /// Memory of idle subscribers.
     Growth,
+    /// Cost beside idle connections.
+    Crowd,
     /// System calls by name.
     Calls,
     /// Where the time goes.
@@ -104,6 +108,7 @@ impl Plan {
             film: 2.0,
             films: 2,
             idle: &[1000, 10_000],
+            crowd: 10_000,
             system_calls: Some(2.0),
             stacks: Some(2.0),
             loss: Some(3.0),
@@ -129,6 +134,7 @@ impl Plan {
             film: 0.0,
             films: 0,
             idle: &[100],
+            crowd: 0,
             system_calls: None,
             stacks: None,
             loss: None,
@@ -178,6 +184,7 @@ impl Plan {
         }
         let once = [
             (Section::Growth, !self.idle.is_empty()),
+            (Section::Crowd, self.crowd > 0),
             (Section::Calls, self.system_calls.is_some()),
             (Section::Stacks, self.stacks.is_some()),
             (Section::Loss, self.loss.is_some()),
@@ -214,6 +221,7 @@ impl Plan {
                 _ if path.is_moqt() => section == Section::Steady,
                 _ => true,
             },
+            Section::Crowd => path.is_moqt(),
             Section::Saturation if subscribers == MANY => **path != Path::PlainIp,
             _ => Path::MAIN.contains(path),
         };
@@ -241,6 +249,7 @@ impl Plan {
                 let most = self.idle.last().copied().unwrap_or_default();
                 2.0 * self.idle.len() as f64 + HANDSHAKE * most as f64
             }
+            Section::Crowd => 2.0 * (SCALE + 3.0) + HANDSHAKE * self.crowd as f64,
             Section::Calls => self.system_calls.unwrap_or_default() + 2.0,
             Section::Stacks => self.stacks.unwrap_or_default() + 2.0,
             Section::Loss => self.loss.unwrap_or_default() + 1.0,
@@ -258,6 +267,7 @@ impl fmt::Display for Job {
             Section::Startup => "late joiners",
             Section::Film => "a film's bursts",
             Section::Growth => "memory of idle subscribers",
+            Section::Crowd => "cost beside idle connections",
             Section::Calls => "system calls",
             Section::Stacks => "where the time goes",
             Section::Loss => "losses before the relay",

@@ -27,7 +27,9 @@ pub type Failure = Box<dyn Error>;
 pub struct Process {
     name: &'static str,
     child: Child,
-    input: ChildStdin,
+    /// Until it is to end.
+    input: Option<ChildStdin>,
+    takes_orders: bool,
     events: Receiver<Value>,
     log: PathBuf,
 }
@@ -60,7 +62,8 @@ impl Process {
         Ok(Self {
             name,
             child,
-            input,
+            input: Some(input),
+            takes_orders: false,
             events,
             log,
         })
@@ -86,7 +89,13 @@ impl Process {
 
     /// One line on its standard input.
     pub fn order(&mut self, line: &str) -> Result<(), Failure> {
-        writeln!(self.input, "{line}").map_err(|_| self.end())
+        self.takes_orders = true;
+        let input = self.input.as_mut();
+        let written = input.map(|input| writeln!(input, "{line}"));
+        match written {
+            Some(Ok(())) => Ok(()),
+            _ => Err(self.end()),
+        }
     }
 
     /// Its number. `ip netns exec` replaces itself, so this is the program's own.
@@ -131,6 +140,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Who takes orders says goodbye when there can be no more of them.
+        self.input = None;
+        if self.takes_orders && self.wait(GRACE) {
+            return;
+        }
         // In order first: a relay takes its kernel programs away.
         self.signal(Signal::SIGTERM);
         if !self.wait(GRACE) {

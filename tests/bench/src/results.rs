@@ -26,6 +26,8 @@ pub struct Results {
     pub saturation: Vec<SaturationRun>,
     /// Memory against idle subscribers.
     pub growth: Vec<GrowthPoint>,
+    /// What a forwarded packet costs beside idle connections.
+    pub crowd: Vec<CrowdRun>,
     /// System calls by name over a stream.
     pub system_calls: Vec<SystemCalls>,
     /// Delay of the packets behind one that was lost on the way to the relay.
@@ -111,6 +113,15 @@ pub struct CostRun {
     pub receivers_us: f64,
     /// What the source costs.
     pub source_us: f64,
+}
+
+/// What a forwarded packet costs beside connections that receive nothing.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CrowdRun {
+    /// How many those are.
+    pub idle: u64,
+    /// What it costs.
+    pub cost: CostRun,
 }
 
 /// One step of a round of the saturation test on one path; each step offers more, the last as much as the

@@ -1,5 +1,6 @@
 //! The measurements, and what they share: a relay with its subscribers, a source, and a stretch of messages. No RFC.
 
+mod crowd;
 mod film;
 mod growth;
 mod saturation;
@@ -58,6 +59,9 @@ impl Stage {
         if job.section == Section::Growth {
             return growth::run(self, job.path, plan.idle, &mut results.growth);
         }
+        if job.section == Section::Crowd {
+            return crowd::run(self, job, plan.crowd, &mut results.crowd);
+        }
         let mut session = Session::open(self, job)?;
         match job.section {
             Section::Steady => steady::run(&mut session, plan, results)?,
@@ -70,7 +74,7 @@ impl Stage {
                 results.startup.push(found);
             }
             Section::Film => results.film.push(film::run(&mut session, plan.film)?),
-            Section::Growth => {}
+            Section::Growth | Section::Crowd => {}
             Section::Calls => {
                 let seconds = plan.system_calls.unwrap_or_default();
                 let found = system_calls::run(&mut session, seconds)?;
@@ -181,6 +185,7 @@ impl<'a> Session<'a> {
         let mut source = Process::start("source", command.args(words), &self.stage.folder)?;
         source.event("ready", SOON)?;
         if self.job.path.is_moqt() {
+            // Those before leave first.
             self.sink = None;
             self.sink = Some(self.stage.sink(self.job.path, self.job.subscribers)?);
         }

@@ -45,6 +45,9 @@ struct Options {
     /// By MOQT.
     #[arg(long, conflicts_with = "udp")]
     moqt: bool,
+    /// Sessions that subscribe to nothing.
+    #[arg(long, requires = "moqt")]
+    idle: bool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -155,6 +158,15 @@ impl Sink {
             let left = due.map(|due| Duration::from_nanos(due.saturating_sub(now)));
             wait(&self.socket, orders, left)?;
         }
+        self.leave()
+    }
+
+    /// Says goodbye for all, so that the relay serves them no longer.
+    fn leave(&mut self) -> Result<(), Box<dyn Error>> {
+        for subscriber in &mut self.subscribers {
+            let mut packet = [0; 256];
+            say(&self.socket, subscriber.leave(&mut packet))?;
+        }
         Ok(())
     }
 
@@ -214,7 +226,11 @@ impl Sink {
 
 fn tell(socket: &UdpSocket, subscriber: &mut Subscriber) -> Result<(), Box<dyn Error>> {
     let mut packet = [0; 256];
-    let Some(packet) = subscriber.acknowledge(&mut packet) else {
+    say(socket, subscriber.acknowledge(&mut packet))
+}
+
+fn say(socket: &UdpSocket, packet: Option<&[u8]>) -> Result<(), Box<dyn Error>> {
+    let Some(packet) = packet else {
         return Ok(());
     };
     match socket.send(packet) {
@@ -227,6 +243,7 @@ fn tell(socket: &UdpSocket, subscriber: &mut Subscriber) -> Result<(), Box<dyn E
 struct Joining {
     line: Line,
     handles: Vec<Handle>,
+    role: Role,
     /// The sessions, if there are to be any.
     talks: Option<HashMap<Handle, Talk>>,
     /// How many have all that they need to be sent media.
@@ -242,6 +259,10 @@ impl Joining {
         Ok(Self {
             line: Line::open(options.address, alpn)?,
             handles: Vec::new(),
+            role: match options.idle {
+                true => Role::Idle,
+                false => Role::Subscriber,
+            },
             talks: options.moqt.then(HashMap::new),
             settled: 0,
         })
@@ -271,9 +292,7 @@ impl Joining {
         let now = self.line.now();
         let connection = self.line.endpoint.connection_mut(handle);
         let connection = connection.ok_or("a connection is gone")?;
-        let talk = talks
-            .entry(handle)
-            .or_insert_with(|| Talk::new(Role::Subscriber));
+        let talk = talks.entry(handle).or_insert_with(|| Talk::new(self.role));
         let before = talk.is_settled();
         talk.on_event(now, connection, event)
             .map_err(|error| format!("the relay does not take a subscription: {error}"))?;

@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         source.outlet.rest(&source.orders)?;
     }
-    Ok(())
+    source.outlet.leave()
 }
 
 struct Source {

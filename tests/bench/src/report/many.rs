@@ -45,7 +45,7 @@ pub(super) fn scale(results: &Results) -> Result<Section, Fault> {
         caption: "1200-byte datagrams".to_owned(),
         svg: curves::draw(&[panel], 1, &legend.collect::<Legend>())?,
     });
-    let tables = vec![table(results)];
+    let tables = vec![table(results), crowd(results)];
     section.parts.push(Part { picture, tables });
     Ok(section)
 }
@@ -87,6 +87,34 @@ fn table(results: &Results) -> Table {
             row.extend(others.map(|other| text(figure(other))));
             table.push(row);
         }
+    }
+    table
+}
+
+/// What idle connections cost besides.
+fn crowd(results: &Results) -> Table {
+    let head = [
+        "path",
+        "idle connections",
+        "subscribers",
+        "relay, µs",
+        "process, µs",
+        "BPF, µs",
+        "lost, %",
+    ];
+    let title = "Processor time per forwarded packet beside idle connections, datagram";
+    let mut table = Table::new(title, 1, &head);
+    for run in &results.crowd {
+        let cost = &run.cost;
+        let all = cost.forwarded + cost.lost;
+        let mut row = vec![
+            cost.path.clone(),
+            run.idle.to_string(),
+            cost.subscribers.to_string(),
+        ];
+        let lost = 100.0 * cost.lost as f64 / all.max(1) as f64;
+        row.extend([cost.per_packet_us, cost.process_us, cost.bpf_us, lost].map(plain));
+        table.push(row);
     }
     table
 }

@@ -10,7 +10,7 @@ use quic_lite::wire::connection_id::ConnectionId;
 use quic_lite::wire::frame::Ack;
 use quic_lite::wire::header::ShortHeader;
 use quic_lite::wire::packet_number::PacketNumber;
-use quic_lite::wire::writer::Writer;
+use quic_lite::wire::writer::{Full, Writer};
 
 use crate::frames::{Found, Packing, look};
 use crate::peek::Peek;
@@ -24,15 +24,20 @@ const RANGES: usize = 32;
 /// Bytes of our connection IDs.
 pub const CID_LEN: usize = 8;
 
+/// What it sends with.
+struct Sending {
+    keys: Keys,
+    relay: ConnectionId,
+    next: u64,
+}
+
 /// A subscriber after its handshake.
 pub struct Subscriber {
-    local: Keys,
+    sending: Sending,
     remote: Keys,
     peek: Peek,
     packing: Packing,
     phase: bool,
-    relay: ConnectionId,
-    next: u64,
     received: RangeSet,
     largest: Option<PacketNumber>,
     unacknowledged: u32,
@@ -44,13 +49,15 @@ impl Subscriber {
     pub fn take_over(connection: &Connection, packing: Packing) -> Option<Self> {
         let keys = connection.keys()?;
         Some(Self {
-            local: keys.local.clone(),
+            sending: Sending {
+                keys: keys.local.clone(),
+                relay: connection.remote_cid(),
+                next: connection.next_packet_number().value(),
+            },
             remote: keys.remote.clone(),
             peek: Peek::new(keys.remote)?,
             packing,
             phase: keys.phase,
-            relay: connection.remote_cid(),
-            next: connection.next_packet_number().value(),
             received: RangeSet::new(),
             largest: connection.largest_received(),
             unacknowledged: 0,
@@ -95,7 +102,7 @@ impl Subscriber {
     /// RFC 9001 §6.2: the relay has updated its keys, so we do.
     fn update_keys(&mut self) -> Option<()> {
         self.remote = self.remote.next_generation();
-        self.local = self.local.next_generation();
+        self.sending.keys = self.sending.keys.next_generation();
         self.peek = Peek::new(&self.remote)?;
         self.phase = !self.phase;
         Some(())
@@ -112,18 +119,39 @@ impl Subscriber {
     /// An acknowledgement of all that came, in `packet`: its bytes.
     pub fn acknowledge<'a>(&mut self, packet: &'a mut [u8]) -> Option<&'a [u8]> {
         (self.unacknowledged, self.due) = (0, None);
+        self.sending.seal(self.phase, packet, |out| {
+            Ack::encode_ranges(&self.received, 0, None, out).map(|_| ())
+        })
+    }
+
+    /// A goodbye, in `packet`: its bytes.
+    pub fn leave<'a>(&mut self, packet: &'a mut [u8]) -> Option<&'a [u8]> {
+        // RFC 9000 §19.19: CONNECTION_CLOSE of an application, code 0, no reason.
+        self.sending
+            .seal(self.phase, packet, |out| out.put(&[0x1d, 0, 0]))
+    }
+}
+
+impl Sending {
+    /// A packet with what `write` writes.
+    fn seal<'a>(
+        &mut self,
+        phase: bool,
+        packet: &'a mut [u8],
+        write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+    ) -> Option<&'a [u8]> {
         let number = PacketNumber::new(self.next);
         let header = ShortHeader {
             destination_cid: self.relay,
             spin: false,
         };
         let mut out = Writer::new(packet);
-        let layout = header.encode(self.phase, number, 4, &mut out).ok()?;
-        Ack::encode_ranges(&self.received, 0, None, &mut out).ok()?;
-        out.put_zeros(self.local.packet.tag_len()).ok()?;
+        let layout = header.encode(phase, number, 4, &mut out).ok()?;
+        write(&mut out).ok()?;
+        out.put_zeros(self.keys.packet.tag_len()).ok()?;
         let len = out.len();
         let packet = packet.get_mut(..len)?;
-        seal_packet(packet, layout.pn_offset, number, &self.local).ok()?;
+        seal_packet(packet, layout.pn_offset, number, &self.keys).ok()?;
         self.next += 1;
         Some(packet)
     }

@@ -100,6 +100,16 @@ impl Outlet {
             .is_none_or(|it| it.queued_datagrams().0 == 0)
     }
 
+    /// Says goodbye, so that the relay waits for nothing more.
+    pub fn leave(&mut self) -> Result<(), Box<dyn Error>> {
+        let Self::Quic(quic) = self else {
+            return Ok(());
+        };
+        let now = quic.line.now();
+        quic.connection()?.close(now, 0, "");
+        Ok(quic.line.send()?)
+    }
+
     fn connection(&self) -> Option<&Connection> {
         match self {
             Self::Udp(_) => None,
