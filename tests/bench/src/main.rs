@@ -46,6 +46,9 @@ struct Options {
     /// No more rounds than this.
     #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
     rounds: u64,
+    /// How long system calls are counted; by default two seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=600))]
+    calls: Option<u16>,
     /// The table as JSON, to a file or, with `-`, to standard output.
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -90,7 +93,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     };
     let results = measure(
         &options.given,
-        &plan.only(&options.only, options.rounds),
+        &plan
+            .only(&options.only, options.rounds)
+            .counting_calls(options.calls),
         &options.folder,
     )?;
     write(options, &results)?;

@@ -157,6 +157,15 @@ impl Plan {
         }
     }
 
+    /// The same, with system calls counted for so many seconds.
+    #[must_use]
+    pub fn counting_calls(self, seconds: Option<u16>) -> Self {
+        Self {
+            system_calls: seconds.map(f64::from).or(self.system_calls),
+            ..self
+        }
+    }
+
     /// Everything, path after path and round after round.
     pub fn jobs(&self) -> Vec<Job> {
         let mut jobs = Vec::new();
