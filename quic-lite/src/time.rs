@@ -31,6 +31,12 @@ impl Time {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
+
+    /// The last multiple of `step` since the origin that is not later; itself when `step` is less than a microsecond.
+    #[must_use]
+    pub fn round_down(self, step: Duration) -> Self {
+        Self(self.0 - self.0 % micros(step).max(1))
+    }
 }
 
 impl Add<Duration> for Time {
@@ -70,6 +76,15 @@ mod tests {
             Time::from_micros(5).since(Time::from_micros(9)),
             Duration::ZERO
         );
+    }
+
+    #[test]
+    fn times_within_a_step_round_down_to_its_beginning() {
+        let step = Duration::from_micros(10);
+        let rounded = [19, 20, 29].map(|micros| Time::from_micros(micros).round_down(step));
+        assert_eq!(rounded, [10, 20, 20].map(Time::from_micros));
+        let time = Time::from_micros(7);
+        assert_eq!(time.round_down(Duration::ZERO), time);
     }
 
     #[test]

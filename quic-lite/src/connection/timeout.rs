@@ -107,7 +107,8 @@ impl Connection {
 
     fn restart_keep_alive(&mut self, now: Time) {
         if self.state.is_established() {
-            let at = self.config.keep_alive.map(|interval| now + interval);
+            let interval = self.config.keep_alive;
+            let at = interval.map(|it| (now + it).round_down(it / KEEP_ALIVE_STEPS));
             let at = at.max(self.timers.at(Timer::KeepAlive));
             self.timers.set(Timer::KeepAlive, at);
         }
@@ -135,5 +136,8 @@ impl Connection {
     }
 }
 
+/// Keep-alives of many connections are due together, a little early, so that one turn of the loop sends them and another
+/// takes their answers: to wake up for each costs more than to send it.
+const KEEP_ALIVE_STEPS: u32 = 512;
 /// Room that is enough for any acknowledgement with its headers; with less, no timer can help.
 const MIN_BUDGET: u64 = 256;

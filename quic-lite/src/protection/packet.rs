@@ -9,8 +9,9 @@ use core::fmt;
 use aes_gcm::aead::consts::{U12, U16};
 use aes_gcm::aead::{AeadCore, AeadInOut, KeyInit};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
-use chacha20poly1305::ChaCha20Poly1305;
+use chacha20poly1305::ChaChaPoly1305;
 
+use super::key_stream::KeyStream;
 use super::keys::RawKey;
 use super::{CipherSuite, ProtectionError, TAG_LEN};
 use crate::wire::packet_number::PacketNumber;
@@ -26,6 +27,8 @@ pub struct PacketKey {
     aead: Aead,
     is_clear: bool,
 }
+
+type ChaCha20Poly1305 = ChaChaPoly1305<KeyStream, U12>;
 
 #[derive(Clone)]
 enum Aead {

@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
-use chacha20::ChaCha20;
-use chacha20::cipher::{KeyIvInit, StreamCipher};
+use chacha20::ChaChaCore;
+use chacha20::cipher::array::Array;
+use chacha20::cipher::{KeyIvInit, StreamCipherCore};
 use relay_ebpf_loader::Memory;
 use relay_ebpf_loader::layout::{PAD_BYTES, PADS, Pad};
 use relay_ebpf_loader::pad;
@@ -68,6 +69,9 @@ impl Pads {
     }
 }
 
+/// ChaCha20 with a block counter of 32 bits (RFC 8439 §2.3).
+type Core = ChaChaCore<chacha20::R20, chacha20::variants::Ietf>;
+
 /// Where key streams are made. It is wiped once, when it is dropped, and not for each pad: that would cost as much
 /// as half of the cipher.
 #[derive(Debug)]
@@ -81,9 +85,9 @@ impl Stream {
 
     /// Computes the pad of a number.
     fn make(&mut self, pad: &Pad, key: &[u8; 32], iv: &[u8; 12], number: u64) {
-        self.0.fill(0);
-        let mut cipher = ChaCha20::new(key.into(), &nonce(iv, number).into());
-        cipher.apply_keystream(&mut *self.0);
+        let mut cipher = Core::new(key.into(), &nonce(iv, number).into());
+        let (blocks, _) = Array::slice_as_chunks_mut(&mut *self.0);
+        cipher.write_keystream_blocks(blocks);
         let (one_time_key, keystream) = self.0.split_at(BLOCK);
         let mut r = [word(one_time_key, 0), word(one_time_key, 1)];
         for (half, mask) in r.iter_mut().zip(CLAMP) {
@@ -119,6 +123,8 @@ const CLAMP: [u64; 2] = [0x0fff_fffc_0fff_ffff, 0x0fff_fffc_0fff_fffc];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chacha20::ChaCha20;
+    use chacha20::cipher::StreamCipher;
     use relay_ebpf_loader::Sizes;
 
     fn pads() -> (Arc<Memory>, Pads) {
