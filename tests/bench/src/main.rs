@@ -43,6 +43,12 @@ struct Options {
     /// Nothing but these parts.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,…")]
     only: Vec<Section>,
+    /// On these paths alone.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PATH,…")]
+    paths: Vec<Way>,
+    /// For so many subscribers alone.
+    #[arg(long, value_delimiter = ',', value_name = "N,…")]
+    subscribers: Vec<usize>,
     /// No more rounds than this.
     #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
     rounds: u64,
@@ -91,13 +97,11 @@ fn run(options: &Options) -> Result<(), Failure> {
         true => Plan::quick(),
         false => Plan::full(),
     };
-    let results = measure(
-        &options.given,
-        &plan
-            .only(&options.only, options.rounds)
-            .counting_calls(options.calls),
-        &options.folder,
-    )?;
+    let plan = plan
+        .only(&options.only, options.rounds)
+        .with(&options.paths, &options.subscribers)
+        .counting_calls(options.calls);
+    let results = measure(&options.given, &plan, &options.folder)?;
     write(options, &results)?;
     // What was measured until then is there; but it is not all.
     interruption::check()

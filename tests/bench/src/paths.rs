@@ -4,6 +4,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::interruption::{SLICE, pause};
@@ -12,7 +13,7 @@ use crate::process::{Failure, Process};
 use crate::usage::{Told, programs_run};
 
 /// A way from the publisher to the subscribers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Path {
     /// No relay: the kernel routes.
     PlainIp,

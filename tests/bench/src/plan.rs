@@ -50,6 +50,8 @@ pub struct Plan {
     pub loss: Option<f64>,
     paths: &'static [Path],
     only: Vec<Section>,
+    only_paths: Vec<Path>,
+    only_subscribers: Vec<usize>,
 }
 
 /// A part of the measurements.
@@ -114,6 +116,8 @@ impl Plan {
             loss: Some(3.0),
             paths: &Path::ALL,
             only: Vec::new(),
+            only_paths: Vec::new(),
+            only_subscribers: Vec::new(),
         }
     }
 
@@ -140,6 +144,8 @@ impl Plan {
             loss: None,
             paths: &[Path::PlainIp, Path::Kernel, Path::Userspace, Path::Quinn],
             only: Vec::new(),
+            only_paths: Vec::new(),
+            only_subscribers: Vec::new(),
         }
     }
 
@@ -153,6 +159,16 @@ impl Plan {
             startups: self.startups.min(rounds),
             films: self.films.min(rounds),
             only: sections.to_vec(),
+            ..self
+        }
+    }
+
+    /// The same on these paths and for so many subscribers alone (none: for all).
+    #[must_use]
+    pub fn with(self, paths: &[Path], subscribers: &[usize]) -> Self {
+        Self {
+            only_paths: paths.to_vec(),
+            only_subscribers: subscribers.to_vec(),
             ..self
         }
     }
@@ -202,7 +218,11 @@ impl Plan {
             let subscribers = if section == Section::Loss { 1 } else { MANY };
             jobs.extend(self.turns(section, 0, subscribers));
         }
-        jobs.retain(|job| self.only.is_empty() || self.only.contains(&job.section));
+        jobs.retain(|job| {
+            is_among(&self.only, &job.section)
+                && is_among(&self.only_paths, &job.path)
+                && is_among(&self.only_subscribers, &job.subscribers)
+        });
         jobs
     }
 
@@ -294,6 +314,11 @@ impl Mode {
             Self::Stream => "stream",
         }
     }
+}
+
+/// Whether it is wanted: nothing said means everything.
+fn is_among<T: PartialEq>(wanted: &[T], one: &T) -> bool {
+    wanted.is_empty() || wanted.contains(one)
 }
 
 /// Subscribers where there are to be many, and where there are to be some.

@@ -5,8 +5,8 @@
 
 use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
-use chacha20::ChaCha20;
-use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
+use chacha20::ChaChaCore;
+use chacha20::cipher::{KeyIvInit, StreamCipherCore};
 use quic_lite::protection::{CipherSuite, Keys};
 use quic_lite::wire::packet_number::PacketNumber;
 
@@ -62,15 +62,23 @@ impl Peek {
             Self::Clear => {}
             Self::Aes128(cipher) => counter(&**cipher, nonce, &mut clear, offset),
             Self::Aes256(cipher) => counter(&**cipher, nonce, &mut clear, offset),
-            Self::ChaCha20(key) => {
-                let mut cipher = ChaCha20::new(key.into(), &nonce.into());
-                // The first block is Poly1305's key.
-                cipher.seek(64 + offset as u64);
-                cipher.apply_keystream(&mut clear);
-            }
+            Self::ChaCha20(key) => chacha20(key, nonce, &mut clear, offset),
         }
         (clear, len)
     }
+}
+
+/// RFC 8439 §2.8: the first block is the tag's. Two blocks are made at once, as that is faster than one.
+fn chacha20(key: &[u8; 32], nonce: [u8; 12], data: &mut [u8; LEN], offset: usize) {
+    type Core = ChaChaCore<chacha20::R20, chacha20::variants::Ietf>;
+    let mut core = Core::new(key.into(), &nonce.into());
+    core.set_block_pos((offset / LEN) as u32 + 1);
+    let mut blocks = [[0; LEN].into(); 2];
+    core.write_keystream_blocks(&mut blocks);
+    let key_stream = blocks.iter().flatten().skip(offset % LEN);
+    data.iter_mut()
+        .zip(key_stream)
+        .for_each(|(byte, key)| *byte ^= key);
 }
 
 /// Counter mode as in GCM, where the first block is the tag's: `data` stands at `offset`.
