@@ -1,7 +1,7 @@
 //! ⑤ ChaCha20's key stream (RFC 8439 §2.4), several blocks at a time.
 //!
 //! A packet takes a block for the key of its tag (RFC 8439 §2.6), some for its payload, and a part of the last one.
-//! `chacha20` needs ten times as long for one block as for two where the processor has AVX-512. So this asks it for two
+//! `chacha20` needs five times as long for one block as for two where the processor has AVX-512. So this asks it for two
 //! or more, and gives them to the AEAD as the AEAD wants them.
 //!
 //! Promise: the same stream as `chacha20::ChaCha20`, byte for byte; the key of the tag is wiped.
