@@ -16,7 +16,7 @@ test:
 	cargo build --release --locked -p quic-relay
 	cargo test --locked --workspace
 	cargo test --locked -p quic-lite --features disable-1rtt-encryption --lib -- clear
-	cargo test --locked --manifest-path fuzz/Cargo.toml
+	cargo test --locked --manifest-path fuzz/Cargo.toml --target-dir target
 	cargo test --locked --manifest-path fuzz/differential/Cargo.toml
 	cargo test --locked --manifest-path tests/bench/Cargo.toml
 	$(MAKE) foreign
