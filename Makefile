@@ -44,9 +44,10 @@ bench: build
 		--floor target/release/bench-floor $(MOQ_RELAY) $(ARGS)
 
 ## the same in a minute, with fewer paths: the table as JSON (root)
-bench-quick: build
-	@.ci/setup bench
-	cargo build --release --locked --manifest-path tests/bench/Cargo.toml
+bench-quick:
+	@$(MAKE) --silent build >&2
+	@.ci/setup bench >&2
+	@cargo build --release --locked --manifest-path tests/bench/Cargo.toml
 	@tests/bench/target/release/bench --relay $(RELAY) --quick --json - $(ARGS)
 
 ## how long the kernel programs take for a copy, against the least that one costs (root; ARGS=--json)
