@@ -21,7 +21,7 @@
 )]
 
 pub mod header;
-mod key_stream;
+pub mod key_stream;
 pub mod keys;
 pub mod packet;
 pub mod retry;

@@ -8,10 +8,9 @@ use core::fmt;
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
-use chacha20::cipher::{KeyIvInit, StreamCipherCore};
 use zeroize::Zeroizing;
 
-use super::key_stream::Core;
+use super::key_stream::{BLOCK, write_blocks};
 use super::keys::RawKey;
 use super::{CipherSuite, SAMPLE_LEN};
 
@@ -94,16 +93,18 @@ where
 }
 
 /// RFC 9001 §5.4.4: four bytes of the sample are the block counter, twelve the nonce; the mask is the
-/// start of that block. The counter is the peer's to choose, and the last one is legal, so the block is
-/// taken from the core: the buffered cipher counts what is left after it and would refuse. It comes with
-/// a second one, as that is faster ([`super::key_stream`]).
+/// start of that block. The counter is the peer's to choose, and the last one is legal. A second block
+/// comes with it, as that is faster.
 fn chacha20_mask(key: &[u8; 32], sample: &[u8; SAMPLE_LEN]) -> [u8; 5] {
     let [c0, c1, c2, c3, nonce @ ..] = *sample;
-    let mut core = Core::new(key.into(), &nonce.into());
-    core.set_block_pos(u32::from_le_bytes([c0, c1, c2, c3]));
-    let mut blocks = [[0; 64].into(); 2];
-    core.write_keystream_blocks(&mut blocks);
-    let [a, b, c, d, e, ..] = blocks[0].0;
+    let mut stream = [0; 2 * BLOCK];
+    write_blocks(
+        key,
+        &nonce,
+        u32::from_le_bytes([c0, c1, c2, c3]),
+        &mut stream,
+    );
+    let [a, b, c, d, e, ..] = stream;
     [a, b, c, d, e]
 }
 

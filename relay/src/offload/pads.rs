@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use chacha20::ChaChaCore;
-use chacha20::cipher::array::Array;
-use chacha20::cipher::{KeyIvInit, StreamCipherCore};
+use quic_lite::protection::key_stream::{BLOCK, write_blocks};
 use relay_ebpf_loader::Memory;
 use relay_ebpf_loader::layout::{PAD_BYTES, PADS, Pad};
 use relay_ebpf_loader::pad;
@@ -69,9 +67,6 @@ impl Pads {
     }
 }
 
-/// ChaCha20 with a block counter of 32 bits (RFC 8439 §2.3).
-type Core = ChaChaCore<chacha20::R20, chacha20::variants::Ietf>;
-
 /// Where key streams are made. It is wiped once, when it is dropped, and not for each pad: that would cost as much
 /// as half of the cipher.
 #[derive(Debug)]
@@ -85,9 +80,7 @@ impl Stream {
 
     /// Computes the pad of a number.
     fn make(&mut self, pad: &Pad, key: &[u8; 32], iv: &[u8; 12], number: u64) {
-        let mut cipher = Core::new(key.into(), &nonce(iv, number).into());
-        let (blocks, _) = Array::slice_as_chunks_mut(&mut *self.0);
-        cipher.write_keystream_blocks(blocks);
+        write_blocks(key, &nonce(iv, number), 0, &mut *self.0);
         let (one_time_key, keystream) = self.0.split_at(BLOCK);
         let mut r = [word(one_time_key, 0), word(one_time_key, 1)];
         for (half, mask) in r.iter_mut().zip(CLAMP) {
@@ -115,8 +108,6 @@ fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// Bytes of a ChaCha20 block.
-const BLOCK: usize = 64;
 /// RFC 8439 §2.5: bits of r that are zero.
 const CLAMP: [u64; 2] = [0x0fff_fffc_0fff_ffff, 0x0fff_fffc_0fff_fffc];
 
@@ -124,7 +115,7 @@ const CLAMP: [u64; 2] = [0x0fff_fffc_0fff_ffff, 0x0fff_fffc_0fff_fffc];
 mod tests {
     use super::*;
     use chacha20::ChaCha20;
-    use chacha20::cipher::StreamCipher;
+    use chacha20::cipher::{KeyIvInit, StreamCipher};
     use relay_ebpf_loader::Sizes;
 
     fn pads() -> (Arc<Memory>, Pads) {

@@ -5,13 +5,12 @@
 
 use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
-use chacha20::ChaChaCore;
-use chacha20::cipher::{KeyIvInit, StreamCipherCore};
+use quic_lite::protection::key_stream::{BLOCK, write_blocks};
 use quic_lite::protection::{CipherSuite, Keys};
 use quic_lite::wire::packet_number::PacketNumber;
 
 /// So many bytes are looked at: one block of ChaCha20 at the beginning of a payload.
-pub const LEN: usize = 64;
+pub const LEN: usize = BLOCK;
 
 /// What decrypts.
 pub enum Peek {
@@ -70,14 +69,10 @@ impl Peek {
 
 /// RFC 8439 §2.8: the first block is the tag's. Two blocks are made at once, as that is faster than one.
 fn chacha20(key: &[u8; 32], nonce: [u8; 12], data: &mut [u8; LEN], offset: usize) {
-    type Core = ChaChaCore<chacha20::R20, chacha20::variants::Ietf>;
-    let mut core = Core::new(key.into(), &nonce.into());
-    core.set_block_pos((offset / LEN) as u32 + 1);
-    let mut blocks = [[0; LEN].into(); 2];
-    core.write_keystream_blocks(&mut blocks);
-    let key_stream = blocks.iter().flatten().skip(offset % LEN);
+    let mut stream = [0; 2 * LEN];
+    write_blocks(key, &nonce, (offset / LEN) as u32 + 1, &mut stream);
     data.iter_mut()
-        .zip(key_stream)
+        .zip(&stream[offset % LEN..])
         .for_each(|(byte, key)| *byte ^= key);
 }
 
